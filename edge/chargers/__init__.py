@@ -1,0 +1,1 @@
+"""Downstream: towards the chargers we are the central system."""

@@ -1,0 +1,148 @@
+"""After a charger has booted: read what it is set to, write only what differs, learn its connectors.
+
+Configuration is read first because writing wears the charger's flash and some reboot on each write
+(ocpp-rules.md C.6). Nothing is sent before its BootNotification is answered (J.2, 4); one that comes back without
+booting is left alone for a while and then asked for its statuses.
+"""
+
+import asyncio
+from functools import partial
+from typing import TYPE_CHECKING
+
+import structlog
+
+from edge.chargers.intake import Parts
+from edge.dialects.v16 import commands
+from edge.domain.ids import ChargerNo
+from edge.domain.ports import CallTimedOut, ChargerOffline, Clock, EdgeError, PeerRefused, Urgency
+from edge.jsontypes import Payload
+from edge.store import connectors
+
+if TYPE_CHECKING:
+    from edge.chargers.link import ChargerLink
+
+QUIET = 30.0
+"""Seconds that a charger has for booting, and then for naming its connectors."""
+ANSWER_WITHIN = 60.0
+_FAILURES = (ChargerOffline, CallTimedOut, PeerRefused)
+
+
+async def commission(link: "ChargerLink", parts: Parts, clock: Clock) -> None:
+    """As long as the link lives: once after each boot."""
+    has_booted = await _within(link.booted, clock.monotonic() + QUIET)
+    while True:
+        if link.charger_no is not None:
+            await _once(link, link.charger_no, parts, clock, has_booted=has_booted)
+        await link.booted.wait()
+        link.booted.clear()
+        has_booted = True
+
+
+async def _within(event: asyncio.Event, deadline: float) -> bool:
+    try:
+        async with asyncio.timeout_at(deadline):
+            await event.wait()
+    except TimeoutError:
+        return False
+    event.clear()
+    return True
+
+
+async def _once(link: "ChargerLink", charger: ChargerNo, parts: Parts, clock: Clock, *, has_booted: bool) -> None:
+    log = structlog.get_logger("edge.chargers").bind(charger=link.charger)
+    started = clock.monotonic()
+    found = await _read_and_write(link, parts, log)
+    await _number(link, charger, parts, clock, found, started + QUIET)
+    await _apply_wishes(link, charger, parts, log)
+    if not has_booted:
+        await _ask_for_statuses(link, charger, parts, log)
+
+
+async def _read_and_write(
+    link: "ChargerLink", parts: Parts, log: structlog.stdlib.BoundLogger
+) -> dict[str, commands.Setting]:
+    wanted = {
+        commands.HEARTBEAT_INTERVAL: str(parts.defaults.heartbeat_interval),
+        commands.SAMPLE_INTERVAL: str(parts.defaults.meter_interval),
+    }
+    request = commands.get_configuration([*wanted, commands.NUMBER_OF_CONNECTORS])
+    try:
+        found = commands.settings(await _ask(link, "GetConfiguration", request))
+    except _FAILURES as error:
+        log.warning("configuration_not_read", why=str(error))
+        return {}
+    for key, value in wanted.items():
+        present = found.get(key)
+        if present is None or present.value == value:
+            continue
+        if present.is_readonly:
+            log.info("configuration_is_readonly", key=key, value=present.value, wanted=value)
+            continue
+        try:
+            answer = await _ask(link, "ChangeConfiguration", commands.change_configuration(key, value))
+            log.info(
+                "configuration_written", key=key, value=value, before=present.value, status=commands.status_of(answer)
+            )
+        except _FAILURES as error:
+            log.warning("configuration_not_written", key=key, value=value, why=str(error))
+    return found
+
+
+async def _number(
+    link: "ChargerLink",
+    charger: ChargerNo,
+    parts: Parts,
+    clock: Clock,
+    found: dict[str, commands.Setting],
+    named_by: float,
+) -> None:
+    """Give the charger's connectors their upstream numbers, all together, once it is known how many there are."""
+    known = await parts.store.write(lambda db: connectors.charger_by_no(db, charger))
+    if known is None or known.connectors is not None:
+        return
+    setting = found.get(commands.NUMBER_OF_CONNECTORS)
+    count = _count(setting)
+    if count is None:
+        await asyncio.sleep(max(0.0, named_by - clock.monotonic()))
+        count = 0 if link.intake is None else link.intake.highest_connector
+    new = await parts.store.write(lambda db: connectors.count(db, charger, count))
+    if new:
+        parts.on_connectors(new)
+
+
+def _count(setting: commands.Setting | None) -> int | None:
+    if setting is None or setting.value is None or not setting.value.strip().isdigit():
+        return None
+    count = int(setting.value)
+    return count if 0 < count <= 100 else None
+
+
+async def _apply_wishes(
+    link: "ChargerLink", charger: ChargerNo, parts: Parts, log: structlog.stdlib.BoundLogger
+) -> None:
+    """Availability that was asked for while the charger was away."""
+    for one in await parts.store.write(lambda db: connectors.connectors_of(db, charger)):
+        if one.wish is None:
+            continue
+        try:
+            answer = await _ask(link, "ChangeAvailability", commands.change_availability(one.conn, one.wish))
+        except _FAILURES as error:
+            log.warning("availability_not_applied", connector=one.conn, wish=one.wish, why=str(error))
+            continue
+        log.info("availability_applied", connector=one.conn, wish=one.wish, status=commands.status_of(answer))
+        if commands.status_of(answer) != "Rejected":
+            await parts.store.write(partial(connectors.set_wish, connector_no=one.no, wish=None))
+
+
+async def _ask_for_statuses(
+    link: "ChargerLink", charger: ChargerNo, parts: Parts, log: structlog.stdlib.BoundLogger
+) -> None:
+    for one in await parts.store.write(lambda db: connectors.connectors_of(db, charger)):
+        try:
+            await _ask(link, "TriggerMessage", commands.trigger_status(one.conn))
+        except EdgeError as error:
+            log.info("status_not_triggered", connector=one.conn, why=str(error))
+
+
+async def _ask(link: "ChargerLink", action: str, payload: Payload) -> Payload:
+    return await link.call(action, payload, within=ANSWER_WITHIN, urgency=Urgency.CONFIGURATION)

@@ -1,0 +1,212 @@
+"""A charger's CALL → events, state, exchange and answer in one unit of work; the answer leaves after the commit.
+
+`link.py` hands over each CALL of one charger in turn; `records.py` holds the units; what is to go on to the CSMS is
+told to the sender (`edge/uplink/sender.py`) through `on_stored`, after the commit.
+"""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import structlog
+
+from edge.chargers import records
+from edge.chargers.records import Policy, Recorded, Said, StartRecorded, Stored
+from edge.config import Authorization, ChargerDefaults
+from edge.connection import Refusal, Reply
+from edge.dialects.v16 import observe, replies, station
+from edge.domain import authorization
+from edge.domain.authorization import Decision, OfflinePolicy, UplinkState, Verdict
+from edge.domain.events import (
+    ChargerBooted,
+    ConnectorStatusChanged,
+    EnergyMeasured,
+    TokenPresented,
+    TransactionEnded,
+    TransactionStarted,
+)
+from edge.domain.ids import ChargerId, ChargerNo, ConnectorNo
+from edge.domain.ports import CallTimedOut, CsmsPort, PeerRefused, UplinkDown
+from edge.jsontypes import Payload
+from edge.ocppj.peer import CallReceived
+from edge.ocppj.schemas import Violation
+from edge.store import tokens
+from edge.store.db import Store
+from edge.store.exchange import Moment
+
+PENDING_INTERVAL = 30
+"""Seconds after which a charger that is not adopted yet asks again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What intake needs of the rest of the daemon, the same for all chargers."""
+
+    store: Store
+    csms: CsmsPort
+    moment: Callable[[], Moment]
+    transaction_id_base: int
+    defaults: ChargerDefaults
+    authorization: Authorization
+    on_stored: Callable[[Stored], None]
+    on_connectors: Callable[[tuple[ConnectorNo, ...]], None]
+    """Connectors that got their upstream number."""
+    on_status: Callable[[ChargerNo], None]
+    """A status of this charger has changed."""
+
+
+class Intake:
+    """One charger's messages, in the order in which they came."""
+
+    def __init__(self, charger: ChargerId, charger_no: ChargerNo, version: str, parts: Parts) -> None:
+        self._charger_no = charger_no
+        self._version = version
+        self._parts = parts
+        self.counts: Counter[str] = Counter()
+        """Repeats, heartbeats, and each rule that had to help."""
+        self.highest_connector = 0
+        self._log = structlog.get_logger("edge.intake").bind(charger=charger, ocpp=version)
+
+    async def reply(self, received: CallReceived) -> Reply:
+        """The answer, stored before it is returned. Raises CommitFailed: then there must be no answer."""
+        call, violations = received.call, received.violations
+        event = observe.observe(call.action, call.payload)
+        if violations and (call.action not in observe.TRANSACTION_ACTIONS or event is None):
+            return refusal(violations)
+        if violations:
+            self.counts["schema_violated"] += 1
+            self._log.warning("flawed_message_kept", action=call.action, flaw=violations[0].message)
+        flaws = tuple(f"{'.'.join(map(str, flaw.path))}: {flaw.message}" for flaw in violations)
+        said = Said(self._charger_no, self._version, call, self._parts.moment(), flaws)
+        match event:
+            case TransactionStarted():
+                return await self._start(said, event)
+            case EnergyMeasured():
+                return self._done(await self._parts.store.write(lambda db: records.record_values(db, said, event)))
+            case TransactionEnded():
+                return self._done(await self._parts.store.write(lambda db: records.record_stop(db, said, event)))
+            case ConnectorStatusChanged():
+                self.highest_connector = max(self.highest_connector, event.connector)
+                reply = self._done(await self._parts.store.write(lambda db: records.record_status(db, said, event)))
+                self._parts.on_status(self._charger_no)
+                return reply
+            case TokenPresented():
+                return await self._authorize(said, event)
+            case ChargerBooted():
+                interval = self._parts.defaults.heartbeat_interval
+                answer = replies.boot(authorization.ACCEPTED, said.at.wall, interval)
+                return self._done(
+                    await self._parts.store.write(lambda db: records.record_boot(db, said, event, answer))
+                )
+            case None:
+                return await self._plain(said)
+
+    async def _plain(self, said: Said) -> Reply:
+        match said.call.action:
+            case "Heartbeat":
+                self.counts["heartbeats"] += 1
+                return replies.heartbeat(said.at.wall)
+            case "DataTransfer":
+                answer: Payload = replies.unknown_vendor()
+            case "FirmwareStatusNotification" | "DiagnosticsStatusNotification":
+                answer = replies.EMPTY
+            case action:
+                return Refusal("NotSupported", f"{action} is not supported by this controller")
+        return self._done(await self._parts.store.write(lambda db: records.record_plain(db, said, answer)))
+
+    async def _start(self, said: Said, event: TransactionStarted) -> Reply:
+        policy = self._policy()
+        start = await self._parts.store.write(lambda db: records.record_start(db, said, event, policy))
+        self._done(start.recorded)
+        if start.decision.verdict is not Verdict.ASK:
+            return start.recorded.answer
+        # Its evidence is on disk; the StartTransaction that goes up is the question (architecture, flow (i) 5).
+        return await self._asked_start(said, start)
+
+    async def _asked_start(self, said: Said, start: StartRecorded) -> Reply:
+        verdict: str | None = None
+        try:
+            verdict = await self._parts.csms.verdict(start.transaction, within=self._parts.authorization.online_timeout)
+        except (UplinkDown, CallTimedOut) as error:
+            self._log.info("verdict_missing", transaction=start.transaction, why=str(error))
+        policy = self._policy(UplinkState.SILENT)
+        return await self._parts.store.write(lambda db: records.record_verdict(db, said, start, verdict, policy))
+
+    async def _authorize(self, said: Said, event: TokenPresented) -> Reply:
+        policy = self._policy()
+        decision = await self._parts.store.write(lambda db: records.decide_token(db, said, event.token, policy))
+        answer: Payload | None = None
+        if decision.verdict is Verdict.ASK:
+            answer = await self._ask(event)
+            if answer is None:
+                silent = self._policy(UplinkState.SILENT)
+                decision = await self._parts.store.write(lambda db: records.decide_token(db, said, event.token, silent))
+        reply = _told(decision) if answer is None else answer
+        self._parts.store.defer(lambda db: records.record_plain(db, said, reply))
+        return reply
+
+    async def _ask(self, event: TokenPresented) -> Payload | None:
+        """The CSMS's answer to an Authorize, None when there is none; the cache learns from it."""
+        within = self._parts.authorization.online_timeout
+        try:
+            answer = await self._parts.csms.call("Authorize", station.authorize(event.token), within=within)
+        except (UplinkDown, CallTimedOut, PeerRefused) as error:
+            self._log.info("authorize_unanswered", why=str(error))
+            return None
+        info = station.token_info(answer)
+        if info is None:
+            return None
+        if authorization.is_cacheable(info.status):
+            now = self._parts.moment().wall_ms
+            self._parts.store.defer(
+                lambda db: tokens.learn(db, event.token, info.status, info.expires_at, info.parent, now)
+            )
+            return answer
+        return replies.authorize(authorization.ACCEPTED)  # ConcurrentTx is no answer to an Authorize (1.6 §7.2)
+
+    def _policy(self, uplink: UplinkState | None = None) -> Policy:
+        if uplink is None:
+            uplink = UplinkState.UP
+        if not self._parts.csms.is_accepted():
+            uplink = UplinkState.DOWN
+        offline = OfflinePolicy(self._parts.authorization.offline)
+        return Policy(offline, uplink, self._parts.transaction_id_base)
+
+    def _done(self, recorded: Recorded) -> Payload:
+        """After the commit: tell the others."""
+        if recorded.is_repeat:
+            self.counts["repeats"] += 1
+        for rule in recorded.rules:
+            self.counts[rule] += 1
+            self._log.warning("tolerance_applied", rule=rule)
+        if recorded.new_connectors:
+            self._parts.on_connectors(recorded.new_connectors)
+        if recorded.stored is not None:
+            self._parts.on_stored(recorded.stored)
+        return recorded.answer
+
+
+def _told(decision: Decision) -> Payload:
+    return replies.authorize(decision.status)
+
+
+def refusal(violations: tuple[Violation, ...]) -> Refusal:
+    """The CALLERROR for a payload that breaks its schema."""
+    first = violations[0]
+    where = ".".join(map(str, first.path))
+    return Refusal(first.code, f"{where}: {first.message}" if where else first.message)
+
+
+def pending_reply(received: CallReceived, moment: Moment) -> Reply:
+    """What a charger is told that nobody has adopted yet; nothing of it is stored (interface.md)."""
+    if received.violations:
+        return refusal(received.violations)
+    match received.call.action:
+        case "BootNotification":
+            return replies.boot("Pending", moment.wall, PENDING_INTERVAL)
+        case "Heartbeat":
+            return replies.heartbeat(moment.wall)
+        case "StatusNotification":
+            return replies.EMPTY
+        case _:
+            return Refusal("SecurityError", "this charger has not been adopted yet")

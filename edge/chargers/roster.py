@@ -1,0 +1,150 @@
+"""Who may connect, who is online, and the way down to each charger (`ChargerPort`)."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+import structlog
+
+from edge.chargers.link import ChargerLink
+from edge.domain.ids import ChargerId, ChargerNo
+from edge.domain.ports import ChargerOffline, Clock, Urgency
+from edge.jsontypes import Payload
+
+PENDING_AT_MOST = 16
+"""Links of chargers that nobody has adopted (decided.md)."""
+REPLACED_PER_MINUTE = 6
+"""More replaced connections of one identity than this look like two devices that share it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Enrolment:
+    """A charger that may connect."""
+
+    no: ChargerNo
+    secrets: tuple[bytes, ...] = ()
+    """Hashes of the passwords that it may show; none: it cannot log in where a password is asked for."""
+
+
+@dataclass(slots=True)
+class Presence:
+    """When a known charger was last there."""
+
+    last_seen: datetime | None = None
+    left_at: float | None = None
+    """Monotonic; None while it is connected, and before it was first seen in this run."""
+    last_refused: str | None = None
+    replaced_at: list[float] | None = None
+
+
+class Roster:
+    """The links of all chargers. The newest connection of an identity wins, once it is authenticated."""
+
+    def __init__(self, clock: Clock, on_presence: Callable[[ChargerNo], None]) -> None:
+        self._clock = clock
+        self._on_presence = on_presence
+        self._enrolled: dict[ChargerId, Enrolment] = {}
+        self._links: dict[ChargerId, ChargerLink] = {}
+        self._presence: dict[ChargerId, Presence] = {}
+        self._started = clock.monotonic()
+        self._log = structlog.get_logger("edge.chargers")
+
+    # --- who may connect
+
+    def enrol(self, charger: ChargerId, enrolment: Enrolment) -> None:
+        self._enrolled[charger] = enrolment
+
+    def enrolment(self, charger: ChargerId) -> Enrolment | None:
+        return self._enrolled.get(charger)
+
+    def has_room_for_pending(self) -> bool:
+        return len(self.pending()) < PENDING_AT_MOST
+
+    def names(self) -> list[ChargerId]:
+        """Chargers that may connect, in the order in which they became known."""
+        return list(self._enrolled)
+
+    def refused(self, charger: ChargerId, why: str) -> None:
+        """Somebody knocked under a known identity and was turned away."""
+        if charger in self._enrolled:
+            self._presence.setdefault(charger, Presence()).last_refused = why
+
+    # --- who is there
+
+    async def attach(self, link: ChargerLink) -> None:
+        """The link is its charger's from now on; returns when the one before it has ended."""
+        before = self._links.get(link.charger)
+        self._links[link.charger] = link
+        presence = self._presence.setdefault(link.charger, Presence())
+        presence.left_at = None
+        presence.last_refused = None
+        if before is not None:
+            self._count_replacement(link.charger, presence)
+            await before.close(1000, "replaced by a newer connection")
+            await before.ended.wait()
+        self._tell(link)
+
+    def _count_replacement(self, charger: ChargerId, presence: Presence) -> None:
+        now = self._clock.monotonic()
+        recent = [at for at in presence.replaced_at or [] if at > now - 60.0]
+        presence.replaced_at = [*recent, now]
+        self._log.info("connection_replaced", charger=charger)
+        if len(presence.replaced_at) > REPLACED_PER_MINUTE:
+            self._log.error("two_devices_share_identity", charger=charger, per_minute=len(presence.replaced_at))
+
+    def detach(self, link: ChargerLink) -> None:
+        """The link has ended."""
+        presence = self._presence.setdefault(link.charger, Presence())
+        presence.last_seen = self._clock.utc_now()
+        if self._links.get(link.charger) is link:
+            del self._links[link.charger]
+            presence.left_at = self._clock.monotonic()
+            self._tell(link)
+
+    def _tell(self, link: ChargerLink) -> None:
+        if link.charger_no is not None:
+            self._on_presence(link.charger_no)
+
+    def links(self) -> list[ChargerLink]:
+        """Connected chargers, adopted or not."""
+        return list(self._links.values())
+
+    def link(self, charger: ChargerId) -> ChargerLink | None:
+        return self._links.get(charger)
+
+    def pending(self) -> list[ChargerLink]:
+        return [link for link in self._links.values() if link.is_pending]
+
+    def presence(self, charger: ChargerId) -> Presence:
+        return self._presence.get(charger, Presence())
+
+    def shared_identities(self) -> list[ChargerId]:
+        """Identities under which connections replace each other all the time."""
+        since = self._clock.monotonic() - 60.0
+        return [
+            charger
+            for charger, presence in self._presence.items()
+            if len([at for at in presence.replaced_at or [] if at > since]) > REPLACED_PER_MINUTE
+        ]
+
+    def is_online(self, charger: ChargerId) -> bool:
+        link = self._links.get(charger)
+        return link is not None and not link.is_pending
+
+    def away_for(self, charger: ChargerId) -> float:
+        """Seconds since it left, or since our start when it has not come yet; 0 while it is there."""
+        if self.is_online(charger):
+            return 0.0
+        left_at = self._presence.get(charger, Presence()).left_at
+        return self._clock.monotonic() - (self._started if left_at is None else left_at)
+
+    # --- the way down
+
+    async def call(
+        self, charger: ChargerId, action: str, payload: Payload, *, within: float, urgency: Urgency = Urgency.COMMAND
+    ) -> Payload:
+        """The charger's answer. Raises ChargerOffline, CallTimedOut or PeerRefused."""
+        link = self._links.get(charger)
+        if link is None or link.is_pending:
+            raise ChargerOffline(f"{charger} is not connected")
+        return await link.call(action, payload, within=within, urgency=urgency)

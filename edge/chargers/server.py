@@ -1,0 +1,153 @@
+"""Where chargers connect: the handshake of OCPP-J, then a link.
+
+An identity is let in or turned away before the upgrade completes (A.1): unknown → 404, wrong password → 401. While
+unknown chargers may be adopted (`unknown = "pending"`), they may knock without a valid password and are kept apart.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from http import HTTPStatus
+from urllib.parse import urlsplit
+
+import structlog
+from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.http11 import Request, Response
+from websockets.typing import Subprotocol
+
+from edge.chargers.intake import Parts
+from edge.chargers.link import ChargerLink
+from edge.chargers.roster import Roster
+from edge.config import Config, Listener
+from edge.domain.ids import ChargerId, ChargerNo
+from edge.domain.ports import Clock, Ids
+from edge.ocppj import handshake
+from edge.ocppj.frames import CHARGER_LIMITS
+
+PING_INTERVAL = 30.0
+PING_TIMEOUT = 30.0
+OPEN_TIMEOUT = 10.0
+BACKLOG = 1024
+"""Connections that may wait to be accepted: a whole yard reconnects at once after a power cut."""
+
+Adopt = Callable[[ChargerId, bytes | None], Awaitable[ChargerNo]]
+
+
+class ChargerServer:
+    """The listeners of the site."""
+
+    def __init__(self, config: Config, roster: Roster, parts: Parts, clock: Clock, ids: Ids, adopt: Adopt) -> None:
+        self._listeners = config.listeners
+        self._versions = config.chargers.versions
+        self._unknown = config.chargers.unknown
+        self._roster = roster
+        self._parts = parts
+        self._clock = clock
+        self._ids = ids
+        self._adopt = adopt
+        self._log = structlog.get_logger("edge.chargers")
+
+    async def open(self) -> list[Server]:
+        """Start to listen on all; raises OSError naming the address when one is taken."""
+        return [await self._listen(listener) for listener in self._listeners]
+
+    async def _listen(self, listener: Listener) -> Server:
+        return await serve(
+            self._connected(listener),
+            listener.host,
+            listener.port,
+            process_request=self._admitted(listener),
+            select_subprotocol=self._select,
+            compression=None,  # some 1.6 stacks choke on it, and it trebles the memory (performance.md 2)
+            max_size=CHARGER_LIMITS.max_characters,
+            max_queue=8,
+            ping_interval=PING_INTERVAL,
+            ping_timeout=PING_TIMEOUT,
+            open_timeout=OPEN_TIMEOUT,
+            close_timeout=5.0,
+            server_header=None,
+            backlog=BACKLOG,
+        )
+
+    def _select(self, _connection: ServerConnection, offered: Sequence[Subprotocol]) -> Subprotocol | None:
+        # None agreed: the handshake is completed without one, then closed (P4 §3.2); see `_connected`.
+        chosen = handshake.choose_subprotocol(offered, self._versions)
+        return None if chosen is None else Subprotocol(chosen)
+
+    def _admitted(self, listener: Listener) -> Callable[[ServerConnection, Request], Response | None]:
+        def process_request(connection: ServerConnection, request: Request) -> Response | None:
+            name = handshake.identity_from_path(request.path, listener.path)
+            if name is None:
+                self._log.warning("handshake_refused", path=request.path[:80], why="no identity under this path")
+                return connection.respond(HTTPStatus.NOT_FOUND, "no charger identity in the path\n")
+            charger = ChargerId(name)
+            enrolment = self._roster.enrolment(charger)
+            credentials = handshake.basic_credentials(request.headers.get("Authorization"))
+            if enrolment is None:
+                return self._admit_unknown(connection, charger, credentials, listener)
+            if listener.security_profile == 0 or _may_enter(charger, enrolment.secrets, credentials):
+                return None
+            why = "no password" if credentials is None else "wrong password or user name"
+            self._roster.refused(charger, why)
+            self._log.warning("handshake_refused", charger=charger, why=why)
+            return _unauthorized(connection)
+
+        return process_request
+
+    def _admit_unknown(
+        self, connection: ServerConnection, charger: ChargerId, credentials: tuple[bytes, bytes] | None,
+        listener: Listener,
+    ) -> Response | None:  # fmt: skip
+        _may_enter(charger, (), credentials)  # the same work as for a known one: identities cannot be guessed by time
+        if self._unknown == "reject":
+            self._log.warning("handshake_refused", charger=charger, why="unknown charger")
+            return connection.respond(HTTPStatus.NOT_FOUND, "unknown charger\n")
+        if self._unknown == "accept" and listener.security_profile == 1 and credentials is None:
+            return _unauthorized(connection)
+        if self._unknown == "pending" and not self._roster.has_room_for_pending():
+            self._log.warning("handshake_refused", charger=charger, why="too many pending chargers")
+            return connection.respond(HTTPStatus.SERVICE_UNAVAILABLE, "too many unknown chargers\n")
+        return None
+
+    def _connected(self, listener: Listener) -> Callable[[ServerConnection], Awaitable[None]]:
+        async def handler(socket: ServerConnection) -> None:
+            assert socket.request is not None
+            version = None if socket.subprotocol is None else handshake.version_of(socket.subprotocol)
+            name = handshake.identity_from_path(urlsplit(socket.request.path).path, listener.path)
+            if name is None or version is None:
+                offered = socket.request.headers.get("Sec-WebSocket-Protocol", "none")
+                self._log.warning("no_common_version", charger=name, offered=offered, enabled=list(self._versions))
+                await socket.close(1002, "no common OCPP version")
+                return
+            await self._serve(socket, ChargerId(name), version)
+
+        return handler
+
+    async def _serve(self, socket: ServerConnection, charger: ChargerId, version: str) -> None:
+        assert socket.request is not None
+        credentials = handshake.basic_credentials(socket.request.headers.get("Authorization"))
+        password = None if credentials is None else credentials[1]
+        enrolment = self._roster.enrolment(charger)
+        charger_no = None if enrolment is None else enrolment.no
+        if charger_no is None and self._unknown == "accept":
+            charger_no = await self._adopt(charger, password)
+        link = ChargerLink(socket, charger, charger_no, version, self._parts, self._clock, self._ids)
+        link.knocked_with = password
+        await self._roster.attach(link)
+        self._log.info("charger_connected", charger=charger, address=link.address, pending=link.is_pending)
+        try:
+            await link.run()
+        finally:
+            self._roster.detach(link)
+            self._log.info("charger_disconnected", charger=charger, code=socket.close_code)
+
+
+def _may_enter(charger: ChargerId, secrets: Sequence[bytes], credentials: tuple[bytes, bytes] | None) -> bool:
+    """Whether these are the charger's credentials; the same work whether they are or not."""
+    user, password = (b"", b"") if credentials is None else credentials
+    matches = [handshake.password_matches(secret, password) for secret in (secrets or (None,))]
+    return any(matches) and user == charger.encode()
+
+
+def _unauthorized(connection: ServerConnection) -> Response:
+    response = connection.respond(HTTPStatus.UNAUTHORIZED, "user name = identity, password = its AuthorizationKey\n")
+    response.headers["WWW-Authenticate"] = 'Basic realm="ocpp"'
+    return response

@@ -1,0 +1,193 @@
+"""A WebSocket that speaks OCPP-J: the shell of tasks around `ocppj.peer.RpcPeer`, the same for both sides of us.
+
+The reader never awaits work: a CALL goes to `on_call` at once, an answer to whoever awaits it. All that is sent goes
+through one writer task. `chargers/link.py` and `uplink/link.py` say what the CALLs mean.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import structlog
+from websockets.asyncio.connection import Connection
+from websockets.exceptions import ConnectionClosed
+
+from edge.domain.ports import CallTimedOut, Clock, Ids, LinkLost
+from edge.jsontypes import Payload
+from edge.ocppj.frames import CallError, CallResult
+from edge.ocppj.peer import (
+    AnswerReceived,
+    AnswerUnknown,
+    CallReceived,
+    Flooded,
+    Refused,
+    ResultRefused,
+    RpcPeer,
+    SendReceived,
+)
+
+Answer = CallResult | CallError
+Hook = Callable[[Answer], None]
+LATE_HOOKS_AT_MOST = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """To be answered with a CALLERROR; `code` in its canonical spelling."""
+
+    code: str
+    description: str
+
+
+Reply = Payload | Refusal
+"""What a CALL is answered with."""
+UNREAD_AT_MOST = 128
+"""Texts that may wait for a peer that does not read, before it is given up."""
+
+
+class RpcConnection:
+    """One connection. `run` lives as long as the socket does."""
+
+    def __init__(
+        self,
+        socket: Connection,
+        peer: RpcPeer,
+        clock: Clock,
+        ids: Ids,
+        *,
+        on_call: Callable[[CallReceived], None],
+    ) -> None:
+        self._socket = socket
+        self._peer = peer
+        self._clock = clock
+        self._ids = ids
+        self._on_call = on_call
+        self._outgoing: asyncio.Queue[str] = asyncio.Queue()
+        self._awaited: asyncio.Future[Answer] | None = None
+        self._hook: Hook | None = None
+        self._late_hooks: dict[str, Hook] = {}
+        self._is_over = False
+        self.bad_input: Counter[str] = Counter()
+        """Refused input by CALLERROR code."""
+        self.last_received = clock.monotonic()
+        self._log = structlog.get_logger("edge.connection")
+
+    async def run(self) -> None:
+        """Until the peer or we close."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                writer = tasks.create_task(self._write())
+                await self._read()
+                writer.cancel()
+        finally:
+            self._is_over = True
+            if self._awaited is not None and not self._awaited.done():
+                self._awaited.set_exception(LinkLost("the connection ended before the answer came"))
+
+    async def _read(self) -> None:
+        try:
+            async for text in self._socket:
+                self.last_received = self._clock.monotonic()
+                if not isinstance(text, str):
+                    await self._socket.close(1003, "OCPP-J uses text frames")
+                    return
+                if not self._received(text):
+                    await self._socket.close(1008, "too many unanswered CALLs")
+                    return
+        except ConnectionClosed:
+            return
+
+    def _received(self, text: str) -> bool:
+        """Hand over what a text says; False when the peer must be dropped."""
+        match self._peer.receive(text, self._clock.monotonic()):
+            case CallReceived() as received:
+                self._on_call(received)
+            case AnswerReceived() as received:
+                self._answered(received)
+            case Refused(reason, code, reply):
+                self.bad_input[code] += 1
+                self._log.warning("input_refused", code=code, reason=reason)
+                if reply is not None:
+                    self.send(reply)
+            case Flooded(unanswered):
+                self.bad_input["Flooded"] += 1
+                self._log.warning("peer_floods", unanswered=unanswered)
+                return False
+            case AnswerUnknown(message_id) | ResultRefused(message_id):
+                self.bad_input["UnknownAnswer"] += 1
+                self._log.info("answer_ignored", message_id=message_id)
+            case SendReceived(send):
+                self.bad_input["UnexpectedSend"] += 1
+                self._log.info("send_ignored", action=send.action)
+        return self._outgoing.qsize() <= UNREAD_AT_MOST
+
+    def _answered(self, received: AnswerReceived) -> None:
+        if received.late:
+            late = self._late_hooks.pop(received.message_id, None)
+            if late is not None:
+                late(received.answer)
+            return
+        if received.violations:
+            self._log.warning("answer_breaks_schema", action=received.action, violation=received.violations[0].message)
+        if self._awaited is not None and not self._awaited.done():
+            if self._hook is not None:
+                self._hook(received.answer)
+            self._awaited.set_result(received.answer)
+
+    async def _write(self) -> None:
+        try:
+            while True:
+                text = await self._outgoing.get()
+                await self._socket.send(text)
+                self._outgoing.task_done()
+        except ConnectionClosed:
+            return  # the reader sees it too, and ends the connection
+
+    def send(self, text: str) -> None:
+        """Queue a text for the writer."""
+        self._outgoing.put_nowait(text)
+
+    async def flushed(self) -> None:
+        """Return when all that was queued has been handed to the socket."""
+        await self._outgoing.join()
+
+    def reply(self, message_id: str, reply: Reply) -> None:
+        """Answer a CALL."""
+        if isinstance(reply, Refusal):
+            self.bad_input[reply.code] += 1
+            self.send(self._peer.refuse(message_id, reply.code, reply.description))
+        else:
+            self.send(self._peer.answer(message_id, reply))
+
+    async def call(self, action: str, payload: Payload, *, within: float, on_answer: Hook | None = None) -> Answer:
+        """The peer's answer. One at a time; raises CallTimedOut after `within` seconds, LinkLost when it ends.
+
+        `on_answer` is called by the reader before it reads on, so that nothing that the peer says next can overtake
+        what its answer means (a RemoteStop one millisecond after the answer to the start). It is called for an answer
+        after the deadline too: a late StartTransaction.conf carries the transaction id (A.2).
+        """
+        if self._is_over:
+            raise LinkLost("the connection has ended")
+        now = self._clock.monotonic()
+        deadline = now + within
+        message_id = self._ids.message_id()
+        text = self._peer.start_call(message_id, action, payload, now, deadline)
+        self._awaited = asyncio.get_running_loop().create_future()
+        self._hook = on_answer
+        self.send(text)
+        try:
+            async with asyncio.timeout_at(deadline):
+                return await self._awaited
+        except TimeoutError:
+            if on_answer is not None:
+                self._late_hooks[message_id] = on_answer
+                if len(self._late_hooks) > LATE_HOOKS_AT_MOST:
+                    del self._late_hooks[next(iter(self._late_hooks))]
+            raise CallTimedOut(f"{action}: no answer within {within:g} s") from None
+        finally:
+            self._peer.expire(deadline)
+            self._awaited = self._hook = None
+
+    async def close(self, code: int, reason: str) -> None:
+        await self._socket.close(code, reason)

@@ -1,0 +1,204 @@
+"""The command `edge`: a command line goes in, text or JSON and an exit code come out.
+
+Most commands are done by the daemon: `arguments` makes the request, `client` asks it, `render` turns the documents
+into text. `run` is the daemon itself, `check` needs none. Loads nothing but the standard library, and of that only
+what the command needs, so that it answers at once on a Pi.
+"""
+
+import argparse
+import io
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from edge.console.arguments import DEFAULT_SOCKET, build_parser, config_path, request
+from edge.console.client import Request, ask
+from edge.console.document import part, printable, text
+from edge.console.errors import USAGE, CommandError, exit_code
+from edge.jsontypes import Payload
+
+if TYPE_CHECKING:  # `table` is loaded only where text is printed
+    from edge.console.table import Page
+
+INTERRUPTED = 130
+"""128 + SIGINT, as shells report it."""
+
+
+RunDaemon = Callable[[str], int]
+"""The daemon with the configuration file of that path, until it ends; its exit code."""
+
+
+def main(words: Sequence[str], run_daemon: RunDaemon) -> int:
+    """The exit code. The daemon is handed in, for the command line may not know what the daemon is made of."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal that is not UTF-8 gets ? for …
+    try:
+        try:
+            code = _run(words, run_daemon)
+        except CommandError as error:
+            code = _fail(error, json.dumps(error.document()).encode() if "--json" in words else None)
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader (head, less) has seen enough. Python would complain when it closes stdout at its own end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return code
+
+
+def _run(words: Sequence[str], run_daemon: RunDaemon) -> int:
+    parser = build_parser()
+    try:
+        options = parser.parse_args(words)
+    except SystemExit:  # --help has been printed; mistakes are CommandErrors
+        return 0
+    if options.version:
+        from edge import __version__
+
+        print(f"edge {__version__}")
+        return 0
+    match options.command:
+        case None:
+            parser.print_help(sys.stderr)
+            return USAGE
+        case "run":
+            if hasattr(options, "socket"):
+                raise CommandError(
+                    "usage", "'edge run' takes its socket from the configuration.", "Set it there: [api] socket"
+                )
+            return run_daemon(config_path(options))
+        case "check":
+            return _check(options)
+        case _:
+            return _ask_daemon(options)
+
+
+def _check(options: argparse.Namespace) -> int:
+    from pathlib import Path
+
+    from edge.console.configuration_check import check_configuration
+
+    return check_configuration(Path(config_path(options)), as_json=hasattr(options, "json"), page=_page(options))
+
+
+def _ask_daemon(options: argparse.Namespace) -> int:
+    asked = request(options)
+    as_json = hasattr(options, "json")
+    show = _show_json if as_json else _text_printer(options, asked)
+    document: Payload = {}
+    for line in ask(socket_path(options), asked):
+        document = _parsed(line)
+        if error := _error_in(document):
+            return _fail(error, line if as_json else None)
+        show(line, document)
+    if not document:
+        raise CommandError("unreachable", "The daemon closed the connection without an answer.", "Look at its log.")
+    if getattr(options, "watch", False):
+        raise CommandError("unreachable", "The daemon closed the connection.", "Look at: systemctl status edge")
+    return 0
+
+
+def socket_path(options: argparse.Namespace) -> str:
+    """`--socket`, else `$EDGE_SOCKET`, else the configuration's, else the one of an installed daemon."""
+    named = getattr(options, "socket", None) or os.environ.get("EDGE_SOCKET")
+    return named or _configured_socket(config_path(options), is_explicit=hasattr(options, "config")) or DEFAULT_SOCKET
+
+
+def _configured_socket(path: str, *, is_explicit: bool) -> str | None:
+    """`[api] socket` of the file, relative to the file's folder. The rest of the file is the daemon's business."""
+    import tomllib
+
+    try:
+        with open(path, "rb") as file:  # noqa: PTH123 - pathlib costs start time
+            content = tomllib.load(file)
+    except (OSError, ValueError) as error:
+        if not is_explicit:
+            return None  # a technician need not be allowed to read it
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise CommandError("invalid_configuration", f"{path} cannot be read: {reason}.") from error
+    api = content.get("api")
+    socket = api.get("socket") if isinstance(api, dict) else None
+    return os.path.join(os.path.dirname(path), socket) if isinstance(socket, str) else None  # noqa: PTH118, PTH120
+
+
+def _parsed(line: bytes) -> Payload:
+    try:
+        document = json.loads(line)
+    except ValueError as error:
+        raise CommandError("bad_answer", f"The daemon's answer is not JSON: {error}.") from error
+    if not isinstance(document, dict) or not document:
+        raise CommandError("bad_answer", "The daemon's answer is not a JSON object.")
+    return document
+
+
+def _error_in(document: Payload) -> CommandError | None:
+    """The failure that the document reports. A queue entry has an `error`, too, but without a `message`."""
+    error = part(document, "error")
+    if "message" not in error:
+        return None
+    return CommandError(text(error, "code"), text(error, "message"), text(error, "hint", ""))
+
+
+def _fail(error: CommandError, document: bytes | None) -> int:
+    """Say what failed: to programs on stdout, to people on stderr."""
+    if document is not None:
+        _write_line(document)
+    import shutil
+
+    from edge.console.table import Page, wrapped
+
+    page = Page(shutil.get_terminal_size().columns if sys.stderr.isatty() else None, colour=False)
+    for words in (f"edge: {error.message}", *error.hint.splitlines()):
+        print("\n".join(wrapped(str(printable(words)), 2, page)), file=sys.stderr)
+    return exit_code(error.code)
+
+
+def _show_json(line: bytes, _: Payload) -> None:
+    _write_line(line)
+
+
+def _write_line(line: bytes) -> None:
+    """Exactly the daemon's bytes; at once, for somebody may be following."""
+    sys.stdout.buffer.write(line + b"\n")
+    sys.stdout.buffer.flush()
+
+
+def _text_printer(options: argparse.Namespace, asked: Request) -> Callable[[bytes, Payload], None]:
+    from edge.console.render import printer
+
+    to_text = printer(asked.command, asked.args)
+    is_watch = getattr(options, "watch", False)
+    redraws = is_watch and sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+
+    def show(_: bytes, document: Payload) -> None:
+        words = to_text(document, _page(options))
+        if redraws:
+            words = _screenful(words)
+        elif is_watch:
+            words += "\n"
+        print(words, flush=True)
+
+    return show
+
+
+def _screenful(words: str) -> str:
+    """The words on a cleared terminal, cut where it ends."""
+    import shutil
+
+    lines, height = words.splitlines(), shutil.get_terminal_size().lines - 1
+    if len(lines) > height:
+        lines[height - 1 :] = [f"… {len(lines) - height + 1} more lines; a taller window shows them"]
+    return "\x1b[H\x1b[J" + "\n".join(lines)
+
+
+def _page(options: argparse.Namespace) -> "Page":
+    import shutil
+
+    from edge.console.table import Page
+
+    is_terminal = sys.stdout.isatty()
+    is_plain = hasattr(options, "no_color") or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+    return Page(shutil.get_terminal_size().columns if is_terminal else None, is_terminal and not is_plain)

@@ -1,0 +1,108 @@
+"""What the views need of the running parts, in their own small types; `edge/inside.py` fills them in."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from edge.domain.ports import EdgeError
+from edge.domain.readings import MeterState
+
+
+@dataclass(frozen=True, slots=True)
+class Outstanding:
+    """The message that the CSMS has not answered yet."""
+
+    action: str
+    seq: int
+    sent_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class UplinkNow:
+    state: str
+    since: datetime
+    identity: str
+    url: str | None
+    ocpp: str | None
+    last_error: str | None
+    next_attempt_at: datetime | None
+    connected_at: datetime | None
+    registration: str | None
+    heartbeat_interval_s: float | None
+    epoch: int | None
+    order: str
+    outstanding: Outstanding | None
+    drain_s: float | None
+    """Seconds until the backlog is gone at the present pace; None when it does not shrink."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChargerNow:
+    """A charger's connection; what a pending one has said of itself."""
+
+    id: str
+    is_online: bool
+    is_pending: bool
+    ocpp: str | None
+    address: str | None
+    last_seen: datetime | None
+    vendor: str | None
+    model: str | None
+    serial: str | None
+    firmware: str | None
+    refused_because: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    code: str
+    subject: str
+    since: datetime
+    message: str
+
+
+class Live(Protocol):
+    """The running daemon, as far as people may look into it."""
+
+    version: str
+    started_at: datetime
+    site_id: str
+    site_name: str
+
+    def now(self) -> datetime: ...
+
+    def uplink(self) -> UplinkNow: ...
+
+    def chargers(self) -> list[ChargerNow]: ...
+
+    def meters(self) -> list[MeterState]: ...
+
+    def alarms(self) -> list[Alarm]: ...
+
+    def ready_at(self, lane: int) -> datetime | None:
+        """When the head of an upstream connector's queue may be sent again, None when it may be at once."""
+        ...
+
+    async def adopt(self, charger: str, password: bytes | None) -> list[int]:
+        """Let a pending charger in; its upstream numbers so far. Raises NotPending or PasswordNeeded."""
+        ...
+
+    async def start(self, charger: str, evse: int | None, connector: int | None, token: str) -> tuple[int, str]:
+        """Ask a charger to start; (its connector, Accepted or Rejected). Raises NoSuchConnector or ChargerOffline."""
+        ...
+
+    async def stop(self, session: int) -> str | None:
+        """Ask a charger to stop; Accepted or Rejected. None: no open session of this number."""
+        ...
+
+
+class NotPending(EdgeError):
+    """No charger of this name waits to be adopted."""
+
+
+class PasswordNeeded(EdgeError):
+    """The charger connects where a password is asked for, and has shown none."""
+
+
+class NoSuchConnector(EdgeError):
+    """The charger is not known, or has no such connector, or more than one that could be meant."""

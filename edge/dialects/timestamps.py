@@ -1,0 +1,32 @@
+"""Times as OCPP writes them."""
+
+from datetime import UTC, datetime
+
+from edge.jsontypes import JsonValue
+
+EARLIEST_YEAR = 2000
+
+
+def parse(value: JsonValue) -> datetime | None:
+    """An aware UTC instant, or None when the text is not one. A text without a zone is read as UTC.
+
+    Accepts any ISO 8601 form seen in the field: offsets, seven and more fraction digits, a blank instead of the T.
+    """
+    if not isinstance(value, str) or len(value) > 40:
+        return None
+    text = value.strip()
+    head, dot, rest = text.partition(".")
+    if dot:
+        digits = len(rest) - len(rest.lstrip("0123456789"))
+        text = f"{head}.{rest[: min(digits, 6)].ljust(6, '0')}{rest[digits:]}"
+    try:
+        instant = datetime.fromisoformat(text)
+        instant = instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+    return instant if instant.year < 9000 else None
+
+
+def text(instant: datetime) -> str:
+    """`2026-11-21T09:00:00.123Z`."""
+    return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{instant.microsecond // 1000:03d}Z"

@@ -1,0 +1,42 @@
+"""The identifiers that differ between a charger and the CSMS; everything else of a payload stays as it is.
+
+A same-version relay changes exactly the paths named here (architecture, law 3). Upward (`bind`): `connectorId` becomes
+the upstream connector, `transactionId` the id that the CSMS gave. Downward (`to_charger`): the way back. Each function
+returns a new tree and never adds a member that its sender did not write.
+"""
+
+from edge.domain.ids import ChargerTransactionId, CsmsTransactionId, UpstreamConnector
+from edge.jsontypes import JsonValue, Payload
+
+
+def bind(payload: Payload, connector: UpstreamConnector, transaction: CsmsTransactionId | None) -> Payload:
+    """A charger's request as the CSMS is to see it.
+
+    A `transactionId` for which the CSMS knows none is left out: an id of the charger's would name another
+    transaction there (ocpp-rules.md 0.6).
+    """
+    changed: dict[str, JsonValue] = {}
+    for key, value in payload.items():
+        if key == "connectorId":
+            changed[key] = int(connector)
+        elif key == "transactionId":
+            if transaction is not None:
+                changed[key] = csms_id(transaction)
+        else:
+            changed[key] = value
+    return changed
+
+
+def to_charger(payload: Payload, connector: int | None, transaction: ChargerTransactionId | None) -> Payload:
+    """A request of the CSMS as the charger is to see it."""
+    changed = dict(payload)
+    if connector is not None and "connectorId" in changed:
+        changed["connectorId"] = connector
+    if transaction is not None and "transactionId" in changed:
+        changed["transactionId"] = int(transaction)
+    return changed
+
+
+def csms_id(transaction: CsmsTransactionId) -> JsonValue:
+    """The id in its wire type: an integer at 1.6."""
+    return int(transaction)

@@ -1,0 +1,154 @@
+"""A charger's request → what happened. Reads leniently, so that evidence of a charging transaction is never refused.
+
+The next reader is `edge/chargers/intake.py`.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from edge.dialects import timestamps
+from edge.domain.events import (
+    ChargerBooted,
+    ConnectorStatusChanged,
+    DomainEvent,
+    EnergyMeasured,
+    TokenPresented,
+    TransactionEnded,
+    TransactionStarted,
+)
+from edge.domain.ids import ChargerTransactionId, IdToken
+from edge.jsontypes import JsonValue, Payload
+
+TRANSACTION_ACTIONS = frozenset({"StartTransaction", "MeterValues", "StopTransaction"})
+"""Kept and flagged even when they break the schema, as long as `observe` can read them."""
+
+# Alfen writes 2^63-1, others 0 or -1 (ocpp-rules.md J.2, 47-52); we never give such an id to a charger.
+_LARGEST_ID = 2**31 - 1
+
+
+def observe(action: str, payload: Payload) -> DomainEvent | None:
+    """What happened, or None when the payload does not tell, or the action tells of nothing that we follow."""
+    match action:
+        case "StartTransaction":
+            return _started(payload)
+        case "MeterValues":
+            return _measured(payload)
+        case "StopTransaction":
+            return _ended(payload)
+        case "StatusNotification":
+            return _status(payload)
+        case "Authorize":
+            token = _string(payload.get("idTag"))
+            return None if token is None else TokenPresented(IdToken(token))
+        case "BootNotification":
+            return ChargerBooted(
+                vendor=_string(payload.get("chargePointVendor")),
+                model=_string(payload.get("chargePointModel")),
+                serial=_string(payload.get("chargePointSerialNumber")) or _string(payload.get("chargeBoxSerialNumber")),
+                firmware=_string(payload.get("firmwareVersion")),
+            )
+        case _:
+            return None
+
+
+def _started(payload: Payload) -> TransactionStarted | None:
+    connector, token = _integer(payload.get("connectorId")), _string(payload.get("idTag"))
+    if connector is None or token is None:
+        return None
+    timestamp = payload.get("timestamp")
+    return TransactionStarted(
+        connector=connector,
+        token=IdToken(token),
+        meter_start_wh=_integer(payload.get("meterStart")),
+        at=timestamps.parse(timestamp),
+        identity=f"{token}\0{timestamp!r}\0{payload.get('meterStart')!r}",
+    )
+
+
+def _measured(payload: Payload) -> EnergyMeasured | None:
+    connector, values = _integer(payload.get("connectorId")), payload.get("meterValue")
+    if isinstance(values, Mapping):  # Huawei sends one object instead of a list (J.2, 30)
+        values = [values]
+    if connector is None or not isinstance(values, Sequence) or isinstance(values, str):
+        return None
+    samples = [value for value in values if isinstance(value, Mapping)]
+    if not samples:
+        return None
+    registers = [register for sample in samples if (register := energy_register_wh(sample)) is not None]
+    return EnergyMeasured(
+        connector=connector,
+        transaction=transaction_id(payload.get("transactionId")),
+        at=timestamps.parse(samples[0].get("timestamp")),
+        register_wh=registers[-1] if registers else None,
+    )
+
+
+def _ended(payload: Payload) -> TransactionEnded | None:
+    transaction, token = payload.get("transactionId"), _string(payload.get("idTag"))
+    meter_stop = _integer(payload.get("meterStop"))
+    if _integer(transaction) is None and (token is None or meter_stop is None):
+        return None
+    return TransactionEnded(
+        transaction=transaction_id(transaction),
+        meter_stop_wh=meter_stop,
+        at=timestamps.parse(payload.get("timestamp")),
+        reason=_string(payload.get("reason")) or "Local",  # 1.6 §6.49: absent means Local
+        token=None if token is None else IdToken(token),
+    )
+
+
+def _status(payload: Payload) -> ConnectorStatusChanged | None:
+    connector, status = _integer(payload.get("connectorId")), _string(payload.get("status"))
+    if connector is None or status is None:
+        return None
+    return ConnectorStatusChanged(connector, status, _string(payload.get("errorCode")) or "NoError")
+
+
+def transaction_id(value: JsonValue) -> ChargerTransactionId | None:
+    """The id, None for the placeholders that chargers write when they have none."""
+    number = _integer(value)
+    if number is None or not 0 < number <= _LARGEST_ID:
+        return None
+    return ChargerTransactionId(str(number))
+
+
+def energy_register_wh(sample: Payload) -> int | None:
+    """The outlet's Energy.Active.Import.Register of one meter value, in Wh (the default measurand, 1.6 §7.43)."""
+    sampled = sample.get("sampledValue")
+    if isinstance(sampled, Mapping):
+        sampled = [sampled]
+    if not isinstance(sampled, Sequence) or isinstance(sampled, str):
+        return None
+    for value in sampled:
+        if not isinstance(value, Mapping) or value.get("phase") is not None:
+            continue
+        if value.get("measurand", "Energy.Active.Import.Register") != "Energy.Active.Import.Register":
+            continue
+        if value.get("format", "Raw") != "Raw" or value.get("location", "Outlet") != "Outlet":
+            continue
+        number = _number(value.get("value"))
+        if number is not None:
+            return round(number * (1000 if value.get("unit") == "kWh" else 1))
+    return None
+
+
+def _number(value: JsonValue) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return number if abs(number) < 1e15 else None  # also refuses NaN and infinity
+
+
+def _integer(value: JsonValue) -> int | None:
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int):
+        return value
+    number = _number(value)
+    return int(number) if number is not None and number == int(number) else None
+
+
+def _string(value: JsonValue) -> str | None:
+    return value if isinstance(value, str) and value else None

@@ -1,0 +1,65 @@
+"""A frame in a few words, for a person who reads a trace."""
+
+import json
+from collections.abc import Mapping
+
+from edge.dialects.v16 import observe
+from edge.domain.events import (
+    ChargerBooted,
+    ConnectorStatusChanged,
+    EnergyMeasured,
+    TokenPresented,
+    TransactionEnded,
+    TransactionStarted,
+)
+from edge.jsontypes import JsonValue, Payload
+
+
+def call(action: str, payload: Payload) -> str:
+    """What a request says."""
+    match observe.observe(action, payload):
+        case ChargerBooted(vendor, model, _, firmware):
+            return " ".join(part for part in (vendor, model, firmware) if part) or "boots"
+        case ConnectorStatusChanged(connector, status, error):
+            return f"connector {connector} {status}" + ("" if error == "NoError" else f", {error}")
+        case TokenPresented(token):
+            return f"token {token}"
+        case TransactionStarted(connector, token, meter):
+            return f"connector {connector}, token {token}" + ("" if meter is None else f", meter {kwh(meter)}")
+        case EnergyMeasured(connector, _, _, register):
+            return f"connector {connector}" + ("" if register is None else f", meter {kwh(register)}")
+        case TransactionEnded(transaction, meter, _, reason):
+            return f"transaction {transaction}, {reason}" + ("" if meter is None else f", meter {kwh(meter)}")
+        case None:
+            return _members(payload)
+
+
+def kwh(energy_wh: int) -> str:
+    return f"{energy_wh / 1000:.3f} kWh"
+
+
+def answer(text: str) -> tuple[str, str]:
+    """(CALLRESULT or CALLERROR, what it says)."""
+    frame = json.loads(text)
+    if frame[0] == 4:
+        return "CALLERROR", f"{frame[2]} {frame[3]}".strip()
+    payload = frame[2] if isinstance(frame[2], Mapping) else {}
+    info, transaction = payload.get("idTagInfo"), payload.get("transactionId")
+    words = [str(info.get("status"))] if isinstance(info, Mapping) else []
+    if transaction is not None:
+        words.append(f"transaction {transaction}")
+    return "CALLRESULT", ", ".join(words) or _members(payload) or "ok"
+
+
+def decision(text: str) -> str:
+    """One of our own decisions, stored as JSON."""
+    found = json.loads(text)
+    return _members(found) if isinstance(found, Mapping) else str(found)
+
+
+def _members(payload: Payload) -> str:
+    return ", ".join(f"{key} {_short(value)}" for key, value in payload.items())[:200]
+
+
+def _short(value: JsonValue) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,65 @@
+"""What was observed on the site: made from a payload by a dialect, never sent anywhere itself.
+
+`None` means that the charger did not say, or not in a way that can be read.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from edge.domain.ids import ChargerTransactionId, IdToken
+
+
+@dataclass(frozen=True, slots=True)
+class ChargerBooted:
+    vendor: str | None
+    model: str | None
+    serial: str | None
+    firmware: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectorStatusChanged:
+    connector: int
+    """0: the charger itself."""
+    status: str
+    error_code: str
+
+
+@dataclass(frozen=True, slots=True)
+class TokenPresented:
+    token: IdToken
+
+
+@dataclass(frozen=True, slots=True)
+class TransactionStarted:
+    connector: int
+    token: IdToken
+    meter_start_wh: int | None
+    at: datetime | None
+    identity: str
+    """What is equal in a repetition of the same start: token, timestamp and register as the charger wrote them."""
+
+
+@dataclass(frozen=True, slots=True)
+class EnergyMeasured:
+    connector: int
+    transaction: ChargerTransactionId | None
+    """None also for the placeholders 0 and -1 that stand for "none" in the field."""
+    at: datetime | None
+    """Of the first sample."""
+    register_wh: int | None
+    """The last Energy.Active.Import.Register of the outlet."""
+
+
+@dataclass(frozen=True, slots=True)
+class TransactionEnded:
+    transaction: ChargerTransactionId | None
+    meter_stop_wh: int | None
+    at: datetime | None
+    reason: str
+    token: IdToken | None
+
+
+DomainEvent = (
+    ChargerBooted | ConnectorStatusChanged | TokenPresented | TransactionStarted | EnergyMeasured | TransactionEnded
+)

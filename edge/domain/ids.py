@@ -1,0 +1,44 @@
+"""Names of things, each with its own type, so that one id is never taken for another."""
+
+from dataclasses import dataclass
+from typing import NewType
+
+ChargerId = NewType("ChargerId", str)
+"""The identity with which a charger connects (last segment of its URL)."""
+
+ChargerNo = NewType("ChargerNo", int)
+"""Our row number of a charger; survives `edge replace`."""
+
+ConnectorNo = NewType("ConnectorNo", int)
+"""Our row number of a connector; never shown to anyone."""
+
+UpstreamConnector = NewType("UpstreamConnector", int)
+"""The number by which the CSMS knows a connector: 1..N, never changed (1.6 §3.8)."""
+
+TransactionNo = NewType("TransactionNo", int)
+"""Our number of a charging transaction; people see it as `S42`."""
+
+ChargerTransactionId = NewType("ChargerTransactionId", str)
+"""The transaction id that the charger knows: at 1.6 an integer that we allocated, kept as text."""
+
+CsmsTransactionId = NewType("CsmsTransactionId", str)
+"""The transaction id that the CSMS gave, kept as text. 0, negative and repeated ones are legal."""
+
+IdToken = NewType("IdToken", str)
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectorRef:
+    """A connector as its own charger numbers it."""
+
+    charger: ChargerId
+    evse: int
+    connector: int
+
+    def __str__(self) -> str:
+        return f"{self.charger}/{self.connector}"
+
+
+def session_name(transaction: TransactionNo) -> str:
+    """`S42`, the name under which people find a transaction."""
+    return f"S{transaction}"

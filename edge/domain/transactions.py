@@ -1,0 +1,84 @@
+"""To which transaction a charger's message belongs, and what is to be relayed.
+
+Chargers name transactions badly: 0, -1, 2^63-1, nothing at all, or an id from another life (ocpp-rules.md E.2). The
+rules here decide on the evidence; each rule that had to help has a name, which goes into the journal.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from edge.domain.events import EnergyMeasured, TransactionEnded, TransactionStarted
+from edge.domain.ids import ChargerNo, ChargerTransactionId, ConnectorNo, IdToken, TransactionNo
+
+
+@dataclass(frozen=True, slots=True)
+class Transaction:
+    """What the rules look at."""
+
+    no: TransactionNo
+    connector_no: ConnectorNo | None
+    charger_tx: ChargerTransactionId
+    id_token: IdToken | None
+    is_open: bool
+    started_at: datetime | None
+    meter_start_wh: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Attribution:
+    """Where a message belongs. `relay` False: kept, not sent to the CSMS."""
+
+    transaction: Transaction | None
+    relay: bool
+    rule: str | None = None
+    """The rule that had to help, None when the charger named its transaction correctly."""
+
+
+def start_key(charger: ChargerNo, started: TransactionStarted) -> bytes:
+    """By what a repeated StartTransaction is known (some chargers repeat it after a lost link, E.2)."""
+    return hashlib.blake2b(f"{charger}\0{started.connector}\0{started.identity}".encode(), digest_size=16).digest()
+
+
+def attribute_values(
+    measured: EnergyMeasured, named: Transaction | None, open_on_connector: Transaction | None
+) -> Attribution:
+    """Whose meter values these are. `named`: the charger's transaction with the id in the message."""
+    if named is not None:
+        if named.is_open:
+            return Attribution(named, relay=True)
+        # After its StopTransaction a CSMS drops or refuses values (SteVe): kept, not sent.
+        return Attribution(named, relay=False, rule="values_after_stop")
+    if open_on_connector is not None and not _is_before(measured.at, open_on_connector.started_at):
+        return Attribution(open_on_connector, relay=True, rule="values_attached_by_connector")
+    rule = None if measured.transaction is None else "values_of_unknown_transaction"
+    return Attribution(None, relay=measured.connector > 0, rule=rule)
+
+
+def attribute_stop(
+    ended: TransactionEnded, named: Transaction | None, open_of_charger: Sequence[Transaction]
+) -> Attribution:
+    """Which transaction this stop ends; none: an orphan. A stop is never refused (E.2)."""
+    if named is not None:
+        if named.is_open:
+            return Attribution(named, relay=True)
+        return Attribution(named, relay=False, rule="duplicate_stop")
+    if ended.transaction is None and len(open_of_charger) == 1:
+        return Attribution(open_of_charger[0], relay=True, rule="stop_attached_to_only_transaction")
+    matching = [candidate for candidate in open_of_charger if _could_end(ended, candidate)]
+    if len(matching) == 1:
+        return Attribution(matching[0], relay=True, rule="stop_attached_by_token")
+    return Attribution(None, relay=False, rule="orphan_stop")
+
+
+def _could_end(ended: TransactionEnded, candidate: Transaction) -> bool:
+    if ended.token is None or ended.token != candidate.id_token:
+        return False
+    if ended.meter_stop_wh is None or candidate.meter_start_wh is None:
+        return False
+    return ended.meter_stop_wh >= candidate.meter_start_wh
+
+
+def _is_before(at: datetime | None, start: datetime | None) -> bool:
+    return at is not None and start is not None and at < start

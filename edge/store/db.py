@@ -1,0 +1,342 @@
+"""The one SQLite writer.
+
+A *unit* is a plain function of a connection: it reads, decides and writes, and touches no other state. `Store.write`
+returns its result only after the commit that holds it (`journal_mode=WAL`, `synchronous=FULL`); whoever waits at the
+same time shares one commit, each in a savepoint of its own, so that a unit that raises takes nothing with it.
+When the commit fails, every waiter of the group gets `CommitFailed` and nothing of the group is stored.
+
+Rows for diagnosis use `defer`: they ride in the next commit, at most `RIDE_AT_MOST` seconds later.
+"""
+
+import asyncio
+import os
+import re
+import sqlite3
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+import aiosqlite
+import structlog
+
+from edge.domain.ports import Clock, EdgeError
+from edge.store import chains, repeats
+
+T = TypeVar("T")
+Unit = Callable[[sqlite3.Connection], T]
+
+APPLICATION_ID = 0x45444745  # "EDGE"
+GROUP_AT_MOST = 512
+RIDE_AT_MOST = 10.0
+"""Seconds that a deferred row may wait for a commit to ride in."""
+
+# reliability.md 3.1. Each is verified after it was set: a setting that is silently refused (journal_mode on a file
+# system without shared memory, say) would break the promise that an acknowledged event survives a power cut.
+SETTINGS: tuple[tuple[str, str | int, int | str], ...] = (
+    ("journal_mode", "WAL", "wal"),
+    ("synchronous", "FULL", 2),
+    ("foreign_keys", "ON", 1),
+    ("busy_timeout", 5000, 5000),
+    ("journal_size_limit", 4 * 1024 * 1024, 4 * 1024 * 1024),
+    ("temp_store", "MEMORY", 2),
+    ("mmap_size", 0, 0),
+    ("cell_size_check", "ON", 1),
+    ("trusted_schema", "OFF", 0),
+)
+
+
+class StoreUnusable(EdgeError):
+    """The file cannot be used by this program; the message says why and what to do."""
+
+
+class CommitFailed(EdgeError):
+    """Nothing of this group was stored."""
+
+
+class Database(Protocol):
+    """One SQLite connection that lives in a place where blocking is allowed."""
+
+    async def run(self, function: Callable[[sqlite3.Connection], T]) -> T: ...
+
+    async def close(self) -> None: ...
+
+
+class OpenDatabase(Protocol):
+    """Opens a connection; `edge/world.py` has the real one, the simulation its own."""
+
+    def __call__(self, path: Path) -> Awaitable[Database]: ...
+
+
+class ThreadedConnection(aiosqlite.Connection):
+    """aiosqlite with the one thing that it lacks: running a whole function in its thread, one hop a group.
+
+    `_execute` is private; the dependency is pinned and tests/store guards its behaviour.
+    """
+
+    async def run(self, function: Callable[[sqlite3.Connection], T]) -> T:
+        result: T = await self._execute(function, self._conn)  # type: ignore[no-untyped-call]
+        return result
+
+
+async def open_threaded(path: Path) -> Database:
+    """A connection in aiosqlite's thread."""
+    connection = ThreadedConnection(lambda: sqlite3.connect(path, isolation_level=None), iter_chunk_size=64)
+    await connection
+    return connection
+
+
+@dataclass(slots=True)
+class _Waiting:
+    unit: Unit[Any]
+    done: asyncio.Future[Any] | None
+    since: float
+
+
+class Store:
+    """The database of one site. `run` is its writer task; open one with `open_store`."""
+
+    def __init__(self, writer: Database, reader: Database, clock: Clock) -> None:
+        self._writer = writer
+        self._reader = reader
+        self._clock = clock
+        self._waiting: deque[_Waiting] = deque()
+        self._riding: deque[_Waiting] = deque()
+        self._wake = asyncio.Event()
+        self._unsettled_since: float | None = None
+        self._log = structlog.get_logger("edge.store")
+        self.commits = 0
+        self.failed_commits = 0
+        self.is_failing = False
+        """The last commit failed."""
+        self.answered_at = clock.monotonic()
+        """When the writer last committed or failed, for the watchdog."""
+
+    def submit(self, unit: Unit[T]) -> asyncio.Future[T]:
+        """Queue a unit now; the future is done after its commit."""
+        done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._waiting.append(_Waiting(unit, done, self._clock.monotonic()))
+        self._wake.set()
+        return done
+
+    async def write(self, unit: Unit[T]) -> T:
+        """The unit's result, after its commit. Raises what the unit raised, or CommitFailed."""
+        return await self.submit(unit)
+
+    def defer(self, unit: Unit[Any]) -> None:
+        """Let a unit ride in the next commit. Only for what may be lost in a crash."""
+        self._riding.append(_Waiting(unit, None, self._clock.monotonic()))
+        self._wake.set()
+
+    async def read(self, query: Unit[T]) -> T:
+        """The query's result on the read-only connection. For showing, never for deciding."""
+        if self._unsettled_since is not None or self._riding:
+            await self.write(chains.settle)
+            self._unsettled_since = None
+        return await self._reader.run(query)
+
+    async def run(self) -> None:
+        """The writer. Ends when cancelled; `close` then stores what is left."""
+        while True:
+            await self._company()
+            await self._take_group()
+
+    async def _company(self) -> None:
+        """Wait for a unit that someone waits for, or until what rides along has waited long enough."""
+        while not self._waiting:
+            self._wake.clear()
+            since = self._riding[0].since if self._riding else self._unsettled_since
+            try:
+                async with asyncio.timeout_at(None if since is None else since + RIDE_AT_MOST):
+                    await self._wake.wait()
+            except TimeoutError:
+                return
+
+    async def _take_group(self) -> None:
+        now = self._clock.monotonic()
+        group = list(self._riding)
+        self._riding.clear()
+        while self._waiting and len(group) < GROUP_AT_MOST:
+            group.append(self._waiting.popleft())
+        if self._unsettled_since is None:
+            self._unsettled_since = now
+        elif now - self._unsettled_since >= RIDE_AT_MOST:
+            group.append(_Waiting(chains.settle, None, now))
+            self._unsettled_since = None
+        await self._group(group)
+
+    async def _group(self, group: list[_Waiting]) -> None:
+        try:
+            outcomes = await self._writer.run(lambda connection: _run_group(connection, [item.unit for item in group]))
+        except sqlite3.Error as error:
+            self.failed_commits += 1
+            self.is_failing = True
+            self._log.error("commit_failed", error=str(error), units=len(group))
+            self._riding.extendleft(
+                item for item in reversed(group) if item.done is None and item.unit != chains.settle
+            )
+            for item in group:
+                if item.done is not None and not item.done.done():
+                    item.done.set_exception(CommitFailed(f"nothing of this was stored: {error}"))
+            return
+        finally:
+            self.answered_at = self._clock.monotonic()
+        self.commits += 1
+        self.is_failing = False
+        for item, (result, error_of_unit) in zip(group, outcomes, strict=True):
+            if item.done is None:
+                if error_of_unit is not None:
+                    self._log.error("deferred_unit_failed", exc_info=error_of_unit)
+            elif item.done.done():
+                continue  # whoever asked was cancelled; the unit is stored all the same
+            elif error_of_unit is not None:
+                item.done.set_exception(error_of_unit)
+            else:
+                item.done.set_result(result)
+
+    async def close(self) -> None:
+        """Store what still waits, then let go of the file. Call after `run` has ended."""
+        while self._waiting or self._riding:
+            await self._take_group()
+        await self._group([_Waiting(chains.settle, None, self._clock.monotonic())])
+        await self._reader.close()
+        await self._writer.close()
+
+
+def _run_group(connection: sqlite3.Connection, units: list[Unit[Any]]) -> list[tuple[Any, Exception | None]]:
+    """All units in one commit, each in its savepoint. Runs where blocking is allowed."""
+    outcomes: list[tuple[Any, Exception | None]] = []
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        for unit in units:
+            connection.execute("SAVEPOINT unit")
+            try:
+                outcomes.append((unit(connection), None))
+            except Exception as error:  # noqa: BLE001 - it belongs to whoever submitted the unit
+                connection.execute("ROLLBACK TO unit")
+                outcomes.append((None, error))
+            connection.execute("RELEASE unit")
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+    return outcomes
+
+
+async def open_store(path: Path, open_database: OpenDatabase, clock: Clock) -> Store:
+    """The store at `path`, created or migrated if need be. Raises StoreUnusable."""
+    try:
+        prepare_file(path)
+        writer = await open_database(path)
+    except (OSError, sqlite3.Error) as error:
+        raise StoreUnusable(f"{path}: {error}") from error
+    try:
+        await writer.run(configure)
+        await writer.run(migrate)
+        await writer.run(chains.load)
+        await writer.run(repeats.load)
+        reader = await open_database(path)
+        await reader.run(lambda connection: connection.execute("PRAGMA query_only = ON").close())
+    except sqlite3.Error as error:
+        await writer.close()
+        raise StoreUnusable(f"{path}: {error}") from error
+    except BaseException:
+        await writer.close()
+        raise
+    return Store(writer, reader, clock)
+
+
+def prepare_file(path: Path) -> None:
+    """Create the file under another name, then rename it.
+
+    A power cut inside the very first page write leaves an unreadable file; it must not bear the real name
+    (reliability.md 3.3, measured).
+    """
+    if path.exists():
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_name(path.name + ".new")
+    fresh.unlink(missing_ok=True)
+    connection = sqlite3.connect(fresh, isolation_level=None)
+    try:
+        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        connection.execute("PRAGMA journal_mode = DELETE")
+        connection.execute("PRAGMA synchronous = FULL")
+        migrate(connection)
+    finally:
+        connection.close()
+    fresh.chmod(0o600)
+    fresh.rename(path)
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def configure(connection: sqlite3.Connection) -> None:
+    """Put the settings in force and verify them. Raises StoreUnusable."""
+    found = connection.execute("PRAGMA application_id").fetchone()[0]
+    if found != APPLICATION_ID:
+        raise StoreUnusable(f"not a database of ocpp-edge (application_id {found:#x}); choose another store.path")
+    for name, value, expected in SETTINGS:
+        connection.execute(f"PRAGMA {name} = {value}").close()
+        got = connection.execute(f"PRAGMA {name}").fetchone()[0]
+        if got != expected:
+            raise StoreUnusable(f"PRAGMA {name} is {got!r} instead of {expected!r}: the file system may not support it")
+    if connection.execute("PRAGMA auto_vacuum").fetchone()[0] != 2:
+        raise StoreUnusable("auto_vacuum is not INCREMENTAL: the file was not made by ocpp-edge")
+    verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+    if verdict != "ok":
+        raise StoreUnusable(f"the database is damaged: {verdict}")
+
+
+def schema_files() -> list[tuple[int, str]]:
+    """Number and text of each schema file, in order."""
+    folder = resources.files("edge.store") / "schema"
+    files = sorted(item.name for item in folder.iterdir() if re.fullmatch(r"\d{4}_\w+\.sql", item.name))
+    return [(int(name[:4]), (folder / name).read_text(encoding="utf-8")) for name in files]
+
+
+def migrate(connection: sqlite3.Connection) -> None:
+    """Apply the schema files that the database does not have yet, each in one transaction. Raises StoreUnusable."""
+    files = schema_files()
+    newest = files[-1][0]
+    present = connection.execute("PRAGMA user_version").fetchone()[0]
+    if present > newest:
+        least = connection.execute("SELECT value FROM meta WHERE key = 'min_reader'").fetchone()
+        if least is None or least[0] > newest:
+            raise StoreUnusable(
+                f"the database has schema {present}, this program knows {newest}: install the newer program again, "
+                "or put back a backup made before the upgrade"
+            )
+        return
+    for number, text in files:
+        if number <= present:
+            continue
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            for statement in statements(text):
+                connection.execute(statement)
+            connection.execute("INSERT OR REPLACE INTO meta (key, value) VALUES ('min_reader', 1)")
+            connection.execute(f"PRAGMA user_version = {number}")
+            connection.execute("COMMIT")
+        except BaseException:
+            connection.execute("ROLLBACK")
+            raise
+
+
+def statements(text: str) -> list[str]:
+    """The statements of a schema file (`executescript` would commit behind our back)."""
+    found: list[str] = []
+    buffer = ""
+    for line in text.splitlines(keepends=True):
+        buffer += line
+        if sqlite3.complete_statement(buffer):
+            found.append(buffer)
+            buffer = ""
+    return [statement for statement in found if statement.strip()]

@@ -1,0 +1,227 @@
+"""The journal: one row per CALL with the text received and the answer given, written once.
+
+What the CSMS is to get (`relay`) is the same row: journal and outbox are one table. Rows are chained backwards, by
+transaction and by charger (`edge/store/chains.py`), and each carries a digest over its number, the digest before it
+and its text, verified before the row is sent.
+"""
+
+import hashlib
+import json
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import IntEnum
+
+from edge.domain.ids import ConnectorNo, TransactionNo
+from edge.jsontypes import JsonValue
+from edge.ocppj.frames import encode_json
+from edge.store import chains
+
+STATION = 0
+"""`peer` of rows that concern no charger but the station that we are towards the CSMS."""
+
+
+class Kind(IntEnum):
+    """Who said it."""
+
+    CHARGER_CALL = 1
+    CSMS_CALL = 2
+    OUR_CALL = 3
+    """To a charger."""
+    DECISION = 4
+    SYNTHETIC = 5
+    CSMS_ANSWER = 6
+    """What the CSMS answered to the row `cause_seq`; `message_id` is that of our CALL."""
+    LINK = 7
+    """A connection came or went."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """When something was observed: by the wall, by the monotonic clock of this boot."""
+
+    boot_no: int
+    wall: datetime
+    mono_ms: int
+
+    @property
+    def wall_ms(self) -> int:
+        return round(self.wall.timestamp() * 1000)
+
+
+@dataclass(frozen=True, slots=True)
+class NewExchange:
+    """A row to be appended."""
+
+    at: Moment
+    peer: int
+    kind: Kind
+    text: str
+    action: str | None = None
+    message_id: str | None = None
+    version: str | None = None
+    connector_no: ConnectorNo | None = None
+    tx_no: TransactionNo | None = None
+    cause_seq: int | None = None
+    relay: bool = False
+    answer: str | None = None
+    notes: str | None = None
+
+
+def in_transaction(new: NewExchange, tx_no: TransactionNo) -> NewExchange:
+    """The row as one of that transaction."""
+    return replace(new, tx_no=tx_no)
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """A row as stored."""
+
+    seq: int
+    boot_no: int
+    at_mono_ms: int
+    at_wall_ms: int
+    peer: int
+    kind: Kind
+    relay: bool
+    action: str | None
+    message_id: str | None
+    version: str | None
+    connector_no: ConnectorNo | None
+    tx_no: TransactionNo | None
+    prev_tx: int | None
+    prev_peer: int | None
+    cause_seq: int | None
+    text: str
+    answer: str | None
+    notes: str | None
+    digest: bytes
+
+
+_COLUMNS = (
+    "seq, boot_no, at_mono_ms, at_wall_ms, peer, kind, relay, action, message_id, version, connector_no, tx_no, "
+    "prev_tx, prev_peer, cause_seq, text, answer, notes, digest"
+)
+_INSERT = (
+    "INSERT INTO exchange VALUES (:seq, :boot_no, :mono, :wall, :peer, :kind, :relay, :action, :message_id, :version, "
+    ":connector_no, :tx_no, :prev_tx, :prev_peer, :cause_seq, :text, :answer, :notes, :digest)"
+)
+_LOAD = f"SELECT {_COLUMNS} FROM exchange WHERE seq = :seq"  # noqa: S608 - a constant of this module
+
+
+def append(connection: sqlite3.Connection, new: NewExchange) -> int:
+    """Store a row at the end of its chains; its number."""
+    seq = chains.next_seq(connection)
+    prev_peer = chains.peer_end(connection, new.peer)
+    prev_tx = None if new.tx_no is None else chains.tx_end(connection, new.tx_no)[0]
+    connection.execute(
+        _INSERT,
+        {
+            "seq": seq,
+            "boot_no": new.at.boot_no,
+            "mono": new.at.mono_ms,
+            "wall": new.at.wall_ms,
+            "peer": new.peer,
+            "kind": int(new.kind),
+            "relay": int(new.relay),
+            "action": new.action,
+            "message_id": new.message_id,
+            "version": new.version,
+            "connector_no": new.connector_no,
+            "tx_no": new.tx_no,
+            "prev_tx": prev_tx,
+            "prev_peer": prev_peer,
+            "cause_seq": new.cause_seq,
+            "text": new.text,
+            "answer": new.answer,
+            "notes": new.notes,
+            "digest": digest(seq, _digest_of(connection, prev_peer if prev_tx is None else prev_tx), new.text),
+        },
+    )
+    chains.move_ends(connection, seq, new.peer, new.tx_no, int(new.relay))
+    return seq
+
+
+def digest(seq: int, before: bytes, text: str) -> bytes:
+    """Eight octets that show a flipped bit or an edited row."""
+    return hashlib.blake2b(b"%d\x00%b%b" % (seq, before, text.encode()), digest_size=8).digest()
+
+
+def _digest_of(connection: sqlite3.Connection, seq: int | None) -> bytes:
+    if seq is None:
+        return b""
+    row = connection.execute("SELECT digest FROM exchange WHERE seq = :seq", {"seq": seq}).fetchone()
+    return b"" if row is None else bytes(row[0])  # the row before may be past its retention
+
+
+def is_intact(connection: sqlite3.Connection, row: Exchange) -> bool:
+    """Whether the text is what was stored."""
+    before = row.prev_peer if row.prev_tx is None else row.prev_tx
+    if (
+        before is not None
+        and not connection.execute("SELECT 1 FROM exchange WHERE seq = :seq", {"seq": before}).fetchone()
+    ):
+        return True  # the row before was removed after its retention: nothing to compare with
+    return digest(row.seq, _digest_of(connection, before), row.text) == row.digest
+
+
+def load(connection: sqlite3.Connection, seq: int) -> Exchange | None:
+    """One row."""
+    row = connection.execute(_LOAD, {"seq": seq}).fetchone()
+    return None if row is None else _exchange(row)
+
+
+def _exchange(row: tuple[object, ...]) -> Exchange:
+    return Exchange(*row[:5], Kind(row[5]), bool(row[6]), *row[7:])  # type: ignore[arg-type,call-arg]  # STRICT table
+
+
+def payload_text(row: Exchange) -> str:
+    """The payload of a stored CALL, written in our own compact way: equal payloads give equal texts."""
+    return encode_json(json.loads(row.text)[3])
+
+
+def without_timestamp(payload_text: str) -> dict[str, JsonValue]:
+    """A payload but for when it was sent: by this a repeated status is known."""
+    return {key: value for key, value in json.loads(payload_text).items() if key != "timestamp"}
+
+
+def end_of(connection: sqlite3.Connection, tx_no: TransactionNo) -> tuple[int | None, int]:
+    """Last row of a transaction, and how many of its rows the CSMS is to get."""
+    return chains.tx_end(connection, tx_no)
+
+
+def peek_seq(connection: sqlite3.Connection) -> int:
+    """The number that the next appended row will have."""
+    return chains.last_seq(connection) + 1
+
+
+def of_transaction(connection: sqlite3.Connection, tx_no: TransactionNo, last_seq: int | None) -> Iterator[Exchange]:
+    """A transaction's rows, newest first, from `last_seq` on."""
+    return _walk(connection, last_seq, by_tx=tx_no)
+
+
+def of_peer(connection: sqlite3.Connection, last_seq: int | None) -> Iterator[Exchange]:
+    """A charger's rows, newest first, from `last_seq` on."""
+    return _walk(connection, last_seq, by_tx=None)
+
+
+def _walk(connection: sqlite3.Connection, seq: int | None, *, by_tx: TransactionNo | None) -> Iterator[Exchange]:
+    while seq is not None:
+        row = load(connection, seq)
+        if row is None:
+            return
+        yield row
+        seq = row.prev_peer if by_tx is None else row.prev_tx
+
+
+def pending(connection: sqlite3.Connection, last_seq: int, acked_seq: int) -> list[tuple[int, str]]:
+    """(Number, action) of a transaction's rows that the CSMS is to get and has not acknowledged, oldest first."""
+    rows = connection.execute(
+        "WITH RECURSIVE chain (seq, prev, relay, action) AS ("
+        " SELECT seq, prev_tx, relay, action FROM exchange WHERE seq = :last AND seq > :acked"
+        " UNION ALL SELECT e.seq, e.prev_tx, e.relay, e.action FROM exchange e JOIN chain ON e.seq = chain.prev"
+        " WHERE e.seq > :acked) SELECT seq, action FROM chain WHERE relay = 1 ORDER BY seq",
+        {"last": last_seq, "acked": acked_seq},
+    )
+    return [(int(seq), str(action)) for seq, action in rows]

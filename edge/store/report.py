@@ -1,0 +1,255 @@
+"""What people are shown of the store. Read-only queries for the console; nothing here decides anything."""
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from edge.domain.ids import TransactionNo
+from edge.jsontypes import Payload
+from edge.store import exchange
+from edge.store.exchange import Exchange, Kind
+
+QUEUE_AT_MOST = 500
+SESSIONS_AT_MOST = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    messages: int
+    parked: int
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    tx_no: TransactionNo
+    state: str
+    charger: str
+    evse: int | None
+    connector: int | None
+    upstream_connector: int | None
+    id_token: str | None
+    charger_tx: str | None
+    csms_tx: str | None
+    remote_start: bool
+    started_wall_ms: int | None
+    ended_wall_ms: int | None
+    meter_start_wh: int | None
+    meter_stop_wh: int | None
+    end_reason: str | None
+    started_offline: bool
+    decision: str | None
+    decision_source: str | None
+    decided_wall_ms: int | None
+    csms_verdict: str | None
+    csms_verdict_wall_ms: int | None
+    rows: int
+    acked_rows: int
+    acked_seq: int
+    parked_seq: int | None
+    last_seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """A message that the CSMS does not have."""
+
+    seq: int
+    tx_no: TransactionNo
+    kind: str
+    charger: str | None
+    lane: int | None
+    action: str
+    at_wall_ms: int
+    version: str | None
+    is_parked: bool
+    attempts: int
+    error: tuple[str, str, int] | None
+    """(Code, description, wall ms)."""
+
+
+_SESSION = (
+    "SELECT tx.tx_no, tx.state, g.id, c.evse, c.conn, c.up16_connector, tx.id_token, tx.charger_tx, tx.upstream_tx, "
+    "tx.remote_start, tx.started_wall_ms, tx.ended_wall_ms, tx.meter_start_wh, tx.meter_stop_wh, tx.end_reason, "
+    "tx.started_offline, tx.decision, tx.decision_source, tx.decided_wall_ms, tx.csms_verdict, "
+    "tx.csms_verdict_wall_ms, tx.rows, tx.acked_rows, tx.acked_seq, tx.parked_seq, tx.last_seq "
+    "FROM tx JOIN charger g USING (charger_no) LEFT JOIN connector c USING (connector_no) "
+    "WHERE tx.kind = 'transaction'"
+)
+
+
+def _session(row: tuple[object, ...]) -> Session:
+    values = list(row)
+    values[9], values[15] = bool(values[9]), bool(values[15])
+    return Session(*values)  # type: ignore[arg-type]  # a STRICT table keeps its types
+
+
+def backlog(connection: sqlite3.Connection) -> Backlog:
+    """From the counters of the transactions that are due or parked, never from counting messages."""
+    waiting = connection.execute("SELECT coalesce(sum(rows - acked_rows), 0) FROM tx WHERE due = 1").fetchone()
+    parked = connection.execute(
+        "SELECT coalesce(sum(rows - acked_rows), 0) FROM tx WHERE parked_seq IS NOT NULL"
+    ).fetchone()
+    return Backlog(int(waiting[0]), int(parked[0]))
+
+
+def sessions(
+    connection: sqlite3.Connection, *, only_open: bool, charger: str | None, since_ms: int | None
+) -> list[Session]:
+    """Newest first."""
+    rows = connection.execute(
+        f"{_SESSION} AND (:open = 0 OR tx.state = 'open') AND (:charger IS NULL OR g.id = :charger) "
+        "AND (:since IS NULL OR tx.started_wall_ms >= :since OR tx.state = 'open') "
+        "ORDER BY tx.tx_no DESC LIMIT :limit",
+        {"open": int(only_open), "charger": charger, "since": since_ms, "limit": SESSIONS_AT_MOST},
+    )
+    return [_session(row) for row in rows]
+
+
+def session(connection: sqlite3.Connection, tx_no: int) -> Session | None:
+    row = connection.execute(f"{_SESSION} AND tx.tx_no = :tx", {"tx": tx_no}).fetchone()
+    return None if row is None else _session(row)
+
+
+def open_sessions(connection: sqlite3.Connection) -> dict[int, TransactionNo]:
+    """Open transaction by connector number of ours."""
+    rows = connection.execute(
+        "SELECT connector_no, tx_no FROM tx WHERE state = 'open' AND kind = 'transaction' AND connector_no IS NOT NULL "
+        "ORDER BY tx_no"
+    )
+    return {int(connector): TransactionNo(tx) for connector, tx in rows}
+
+
+def count_open(connection: sqlite3.Connection) -> int:
+    row = connection.execute("SELECT count(*) FROM tx WHERE state = 'open' AND kind = 'transaction'").fetchone()
+    return int(row[0])
+
+
+def last_energy_text(connection: sqlite3.Connection, one: Session) -> str | None:
+    """The newest MeterValues of a session, as received."""
+    for row in exchange.of_transaction(connection, one.tx_no, one.last_seq or None):
+        if row.action == "MeterValues" and row.kind is Kind.CHARGER_CALL:
+            return row.text
+    return None
+
+
+def rows_of(connection: sqlite3.Connection, one: Session) -> list[Exchange]:
+    """All that was stored of a session, oldest first."""
+    return list(exchange.of_transaction(connection, one.tx_no, one.last_seq or None))[::-1]
+
+
+def rows_of_charger(connection: sqlite3.Connection, charger: str, limit: int) -> list[Exchange]:
+    """The newest rows of a charger, oldest first."""
+    found = connection.execute("SELECT last_seq FROM charger WHERE id = :id", {"id": charger}).fetchone()
+    rows: list[Exchange] = []
+    for row in exchange.of_peer(connection, None if found is None else found[0]):
+        rows.append(row)
+        if len(rows) == limit:
+            break
+    return rows[::-1]
+
+
+def queue(connection: sqlite3.Connection) -> Iterator[Queued]:
+    """All that the CSMS does not have, by lane and in the order of commit."""
+    streams = connection.execute(
+        "SELECT tx.tx_no, tx.kind, tx.acked_seq, tx.last_seq, tx.parked_seq, g.id, c.up16_connector "
+        "FROM tx LEFT JOIN charger g USING (charger_no) LEFT JOIN connector c USING (connector_no) "
+        "WHERE tx.due = 1 OR tx.parked_seq IS NOT NULL"
+    ).fetchall()
+    for tx_no, kind, acked_seq, last_seq, parked_seq, charger, connector in streams:
+        lane = connector if charger is not None else 0
+        for seq, action in exchange.pending(connection, last_seq, acked_seq):
+            row = exchange.load(connection, seq)
+            assert row is not None
+            delivery = connection.execute(
+                "SELECT attempts, error_code, error_description, error_wall_ms FROM delivery WHERE seq = :seq",
+                {"seq": seq},
+            ).fetchone()
+            error = None if delivery is None or delivery[1] is None else (delivery[1], delivery[2], delivery[3])
+            yield Queued(
+                seq, TransactionNo(tx_no), kind, charger, lane, action, row.at_wall_ms, row.version,
+                parked_seq is not None and seq >= parked_seq, 0 if delivery is None else int(delivery[0]), error,
+            )  # fmt: skip
+
+
+def row(connection: sqlite3.Connection, seq: int) -> Exchange | None:
+    return exchange.load(connection, seq)
+
+
+def upstream_of(connection: sqlite3.Connection) -> dict[int, int]:
+    """Upstream number by connector number of ours."""
+    rows = connection.execute("SELECT connector_no, up16_connector FROM connector WHERE up16_connector IS NOT NULL")
+    return {int(connector): int(upstream) for connector, upstream in rows}
+
+
+def connector_numbers(connection: sqlite3.Connection) -> dict[int, int]:
+    """The charger's own number by connector number of ours."""
+    return {int(no): int(conn) for no, conn in connection.execute("SELECT connector_no, conn FROM connector")}
+
+
+def charger_names(connection: sqlite3.Connection) -> dict[int, str]:
+    return {int(no): str(name) for no, name in connection.execute("SELECT charger_no, id FROM charger")}
+
+
+def tx_stream(connection: sqlite3.Connection, tx_no: int) -> tuple[str, str | None, int]:
+    """(Kind, CSMS id, upstream connector) of what a message belongs to."""
+    found = connection.execute(
+        "SELECT tx.kind, tx.upstream_tx, coalesce(c.up16_connector, 0) FROM tx "
+        "LEFT JOIN connector c USING (connector_no) WHERE tx_no = :tx",
+        {"tx": tx_no},
+    ).fetchone()
+    return found[0], found[1], found[2]
+
+
+def bound(connection: sqlite3.Connection, seq: int) -> str | None:
+    """The payload as it was sent, while its outcome is unknown."""
+    found = connection.execute("SELECT bound FROM delivery WHERE seq = :seq", {"seq": seq}).fetchone()
+    return None if found is None else found[0]
+
+
+def parked(connection: sqlite3.Connection) -> list[tuple[int, str, str, int]]:
+    """(Seq, code, description, wall ms) of what is parked, for alarms."""
+    return list(
+        connection.execute(
+            "SELECT seq, coalesce(error_code, ''), coalesce(error_description, ''), coalesce(error_wall_ms, 0) "
+            "FROM delivery WHERE state = 'parked' ORDER BY seq LIMIT 20"
+        )
+    )
+
+
+def oldest_waiting_ms(connection: sqlite3.Connection) -> int | None:
+    """When the oldest message that is due was observed; from the first one of each due transaction."""
+    oldest: int | None = None
+    rows = connection.execute("SELECT acked_seq, last_seq FROM tx WHERE due = 1 AND rows > acked_rows").fetchall()
+    for acked_seq, last_seq in rows:
+        pending = exchange.pending(connection, last_seq, acked_seq)
+        if pending and (oldest is None or pending[0][0] < oldest):
+            oldest = pending[0][0]
+    if oldest is None:
+        return None
+    found = exchange.load(connection, oldest)
+    return None if found is None else found.at_wall_ms
+
+
+def notes_of(one: Exchange) -> list[dict[str, str]]:
+    """Remarks of a row: rule and message."""
+    if one.notes is None:
+        return []
+    found = json.loads(one.notes)
+    return found if isinstance(found, list) else []
+
+
+def sent_ms(one: Exchange) -> int | None:
+    """When the CALL behind a CSMS answer was sent."""
+    if one.notes is None:
+        return None
+    found = json.loads(one.notes)
+    return found.get("sent_ms") if isinstance(found, dict) else None
+
+
+def sent_payload(one: Exchange) -> Payload | None:
+    """What was sent, where that cannot be rendered again."""
+    if one.notes is None:
+        return None
+    found = json.loads(one.notes)
+    return found.get("payload") if isinstance(found, dict) else None

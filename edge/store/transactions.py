@@ -1,0 +1,219 @@
+"""Transactions: what the charger began and ended, and how far the CSMS knows of it.
+
+The columns that change with each message are not here but in `chains`; the start, the stop and the acknowledgements
+are written by the functions below, each inside somebody's unit.
+"""
+
+import sqlite3
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from edge.domain.ids import (
+    ChargerNo,
+    ChargerTransactionId,
+    ConnectorNo,
+    CsmsTransactionId,
+    IdToken,
+    TransactionNo,
+)
+from edge.domain.transactions import Transaction
+
+TRANSACTION = "transaction"
+METER = "meter"
+"""Meter values outside of a transaction: a stream of a connector, or of the station itself, that never ends."""
+ORPHAN = "orphan"
+"""A stop that no transaction matches: kept and shown, not sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewTransaction:
+    kind: str
+    charger_no: ChargerNo | None
+    connector_no: ConnectorNo | None
+    begin_seq: int
+    charger_tx: ChargerTransactionId | None = None
+    start_key: bytes | None = None
+    id_token: IdToken | None = None
+    started_at: datetime | None = None
+    meter_start_wh: int | None = None
+    remote_start: bool = False
+    started_offline: bool = False
+
+
+_COLUMNS = "tx_no, connector_no, charger_tx, id_token, state, started_wall_ms, meter_start_wh"
+_SELECT = f"SELECT {_COLUMNS} FROM tx"  # noqa: S608 - a constant of this module
+
+
+def _transaction(row: tuple[object, ...]) -> Transaction:
+    no, connector_no, charger_tx, id_token, state, started_ms, meter_start = row
+    return Transaction(
+        no=no,  # type: ignore[arg-type]  # a STRICT table keeps its types
+        connector_no=connector_no,  # type: ignore[arg-type]
+        charger_tx=charger_tx,  # type: ignore[arg-type]
+        id_token=id_token,  # type: ignore[arg-type]
+        is_open=state == "open",
+        started_at=None if started_ms is None else datetime.fromtimestamp(started_ms / 1000, UTC),  # type: ignore[operator]
+        meter_start_wh=meter_start,  # type: ignore[arg-type]
+    )
+
+
+def begin(connection: sqlite3.Connection, new: NewTransaction) -> TransactionNo:
+    """A new transaction, open; its number. The row that began it is appended next, with `begin_seq` for its number."""
+    row = connection.execute(
+        "INSERT INTO tx (kind, charger_no, connector_no, charger_tx, start_key, id_token, state, begin_seq, last_seq, "
+        "started_wall_ms, meter_start_wh, remote_start, started_offline) VALUES (:kind, :charger, :connector, "
+        ":charger_tx, :key, :token, 'open', :begin, 0, :started, :meter_start, :remote, :offline) RETURNING tx_no",
+        {
+            "kind": new.kind,
+            "charger": new.charger_no,
+            "connector": new.connector_no,
+            "charger_tx": new.charger_tx,
+            "key": new.start_key,
+            "token": new.id_token,
+            "begin": new.begin_seq,
+            "started": wall_ms(new.started_at),
+            "meter_start": new.meter_start_wh,
+            "remote": int(new.remote_start),
+            "offline": int(new.started_offline),
+        },
+    ).fetchone()
+    return TransactionNo(row[0])
+
+
+def wall_ms(instant: datetime | None) -> int | None:
+    return None if instant is None else round(instant.timestamp() * 1000)
+
+
+def by_start_key(connection: sqlite3.Connection, key: bytes) -> tuple[TransactionNo, int] | None:
+    """Number and first row of the transaction that this start began already."""
+    row = connection.execute("SELECT tx_no, begin_seq FROM tx WHERE start_key = :key", {"key": key}).fetchone()
+    return None if row is None else (TransactionNo(row[0]), int(row[1]))
+
+
+def by_charger_tx(
+    connection: sqlite3.Connection, charger_no: ChargerNo, charger_tx: ChargerTransactionId
+) -> Transaction | None:
+    """The charger's transaction with this id; another charger's is never found (SteVe's CVE-2026-28230)."""
+    row = connection.execute(
+        f"{_SELECT} WHERE charger_no = :charger AND charger_tx = :id ORDER BY tx_no DESC LIMIT 1",
+        {"charger": charger_no, "id": charger_tx},
+    ).fetchone()
+    return None if row is None else _transaction(row)
+
+
+def open_on(connection: sqlite3.Connection, connector_no: ConnectorNo) -> Transaction | None:
+    """The newest open transaction of a connector."""
+    row = connection.execute(
+        f"{_SELECT} WHERE connector_no = :connector AND state = 'open' AND kind = 'transaction' "
+        "ORDER BY tx_no DESC LIMIT 1",
+        {"connector": connector_no},
+    ).fetchone()
+    return None if row is None else _transaction(row)
+
+
+def open_of(connection: sqlite3.Connection, charger_no: ChargerNo) -> list[Transaction]:
+    """All open transactions of a charger."""
+    rows = connection.execute(
+        f"{_SELECT} WHERE charger_no = :charger AND state = 'open' AND kind = 'transaction' ORDER BY tx_no",
+        {"charger": charger_no},
+    )
+    return [_transaction(row) for row in rows]
+
+
+def meter_stream(
+    connection: sqlite3.Connection, charger_no: ChargerNo | None, connector_no: ConnectorNo | None, begin_seq: int
+) -> TransactionNo:
+    """The stream of values outside of transactions of this connector (None: of the station), made if need be."""
+    row = connection.execute(
+        "SELECT tx_no FROM tx WHERE kind = 'meter' AND connector_no IS :connector AND due = 1",
+        {"connector": connector_no},
+    ).fetchone()
+    if row is not None:
+        return TransactionNo(row[0])
+    return begin(connection, NewTransaction(METER, charger_no, connector_no, begin_seq))
+
+
+def end(
+    connection: sqlite3.Connection,
+    tx_no: TransactionNo,
+    ended_at: datetime | None,
+    meter_stop_wh: int | None,
+    reason: str,
+) -> None:
+    connection.execute(
+        "UPDATE tx SET state = 'ended', ended_wall_ms = :ended, meter_stop_wh = :meter, end_reason = :reason "
+        "WHERE tx_no = :tx",
+        {"ended": wall_ms(ended_at), "meter": meter_stop_wh, "reason": reason, "tx": tx_no},
+    )
+
+
+def decided(connection: sqlite3.Connection, tx_no: TransactionNo, decision: str, source: str, at_ms: int) -> None:
+    """What the driver was told, and on whose word."""
+    connection.execute(
+        "UPDATE tx SET decision = :decision, decision_source = :source, decided_wall_ms = :at WHERE tx_no = :tx",
+        {"decision": decision, "source": source, "at": at_ms, "tx": tx_no},
+    )
+
+
+def csms_said(connection: sqlite3.Connection, tx_no: TransactionNo, status: str, at_ms: int) -> None:
+    """The CSMS's own verdict on the token."""
+    connection.execute(
+        "UPDATE tx SET csms_verdict = :status, csms_verdict_wall_ms = :at WHERE tx_no = :tx",
+        {"status": status, "at": at_ms, "tx": tx_no},
+    )
+
+
+def by_csms_tx(
+    connection: sqlite3.Connection, epoch_no: int, csms_tx: CsmsTransactionId
+) -> list[tuple[Transaction, ChargerNo]]:
+    """All with this id of the CSMS, newest first: ids may repeat, -1 legally (MaEVe)."""
+    rows = connection.execute(
+        f"SELECT charger_no, {_COLUMNS} FROM tx "  # noqa: S608 - a constant of this module
+        "WHERE epoch_no = :epoch AND upstream_tx = :id AND kind = 'transaction' ORDER BY tx_no DESC",
+        {"epoch": epoch_no, "id": csms_tx},
+    )
+    return [(_transaction(row[1:]), ChargerNo(row[0])) for row in rows]
+
+
+def given(connection: sqlite3.Connection, tx_no: TransactionNo) -> tuple[ChargerTransactionId, str | None, str | None]:
+    """(Id given to the charger, status it was told, on whose word); None: not decided yet."""
+    row = connection.execute(
+        "SELECT charger_tx, decision, decision_source FROM tx WHERE tx_no = :tx", {"tx": tx_no}
+    ).fetchone()
+    return ChargerTransactionId(row[0]), row[1], row[2]
+
+
+def id_token(connection: sqlite3.Connection, tx_no: TransactionNo) -> IdToken:
+    """The token that started it."""
+    row = connection.execute("SELECT id_token FROM tx WHERE tx_no = :tx", {"tx": tx_no}).fetchone()
+    return IdToken(row[0])
+
+
+def csms_tx(connection: sqlite3.Connection, tx_no: TransactionNo) -> CsmsTransactionId | None:
+    """The id that the CSMS gave it."""
+    row = connection.execute("SELECT upstream_tx FROM tx WHERE tx_no = :tx", {"tx": tx_no}).fetchone()
+    return None if row[0] is None else CsmsTransactionId(row[0])
+
+
+@dataclass(frozen=True, slots=True)
+class Stoppable:
+    """What is needed to ask a charger to stop it."""
+
+    charger: str
+    charger_tx: ChargerTransactionId
+
+
+def stoppable(connection: sqlite3.Connection, tx_no: TransactionNo) -> Stoppable | None:
+    """None when it is not open, or is not a charging transaction at all."""
+    row = connection.execute(
+        "SELECT g.id, tx.charger_tx FROM tx JOIN charger g USING (charger_no) "
+        "WHERE tx_no = :tx AND tx.state = 'open' AND tx.kind = 'transaction'",
+        {"tx": tx_no},
+    ).fetchone()
+    return None if row is None else Stoppable(row[0], ChargerTransactionId(row[1]))
+
+
+def was_accepted(connection: sqlite3.Connection, tx_no: TransactionNo) -> bool:
+    """Whether the charger was told that the driver may charge."""
+    row = connection.execute("SELECT decision FROM tx WHERE tx_no = :tx", {"tx": tx_no}).fetchone()
+    return row is not None and row[0] == "Accepted"

@@ -1,0 +1,1 @@
+"""Upstream: towards the CSMS we are one charging station."""

@@ -1,0 +1,318 @@
+"""The one connection to the CSMS: connect, back off, register, then let `sender.py` send and `commands.py` answer.
+
+Implements `CsmsPort`. Chargers never see what happens here: while nothing is accepted, the lanes just grow.
+"""
+
+import asyncio
+import ssl
+from base64 import b64encode
+from collections import OrderedDict
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import structlog
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import InvalidHandshake, InvalidStatus, InvalidURI, WebSocketException
+from websockets.typing import Subprotocol
+
+from edge.config import Uplink
+from edge.connection import Refusal, RpcConnection
+from edge.dialects.v16 import station as dialect
+from edge.domain.ids import TransactionNo
+from edge.domain.ports import CallTimedOut, Clock, Ids, LinkLost, UplinkDown
+from edge.jsontypes import Payload
+from edge.ocppj.actions import Sender as Side
+from edge.ocppj.frames import CSMS_LIMITS, Call, CallError
+from edge.ocppj.peer import CallReceived, RpcPeer
+from edge.store import delivery
+from edge.store.db import Store
+from edge.uplink.commands import Commands, Outcome
+from edge.uplink.configuration import Configuration
+from edge.uplink.sender import NotRegistered, Sender
+
+CONNECT_WITHIN = 30.0
+ANSWER_WITHIN = 30.0
+BACK_OFF_FIRST = 1.0
+BACK_OFF_MOST = 64.0
+BOOT_AGAIN_AFTER = timedelta(hours=24)
+"""A reconnect later than this after the last accepted BootNotification sends another one (A.4)."""
+ANSWERED_AT_MOST = 256
+"""Answers kept, for a CSMS that sends the same message id twice in one connection (R6)."""
+
+
+@dataclass(slots=True)
+class UplinkStatus:
+    """What `edge uplink` shows. `state`: offline | connecting | pending | rejected | accepted."""
+
+    state: str
+    since: datetime
+    last_error: str | None = None
+    next_attempt_at: datetime | None = None
+    connected_at: datetime | None = None
+    registration: str | None = None
+    heartbeat_interval: float | None = None
+    version: str | None = None
+    epoch: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What the station says of itself in BootNotification."""
+
+    serial: str
+    firmware: str
+    meter: str | None
+
+
+class UplinkLink:
+    """Lives as long as the daemon; `run` connects again and again."""
+
+    def __init__(
+        self,
+        settings: Uplink,
+        identity: Identity,
+        store: Store,
+        sender: Sender,
+        commands: Commands,
+        configuration: Configuration,
+        clock: Clock,
+        ids: Ids,
+    ) -> None:
+        self._settings = settings
+        self._identity = identity
+        self._store = store
+        self._sender = sender
+        self._commands = commands
+        self._configuration = configuration
+        self._clock = clock
+        self._ids = ids
+        self._answered: OrderedDict[str, Outcome] = OrderedDict()
+        self._connection: RpcConnection | None = None
+        self._tasks: asyncio.TaskGroup | None = None
+        self._booted_at: datetime | None = None
+        self._must_boot = True
+        self._failures = 0
+        self.status = UplinkStatus("offline", clock.utc_now())
+        self._log = structlog.get_logger("edge.uplink").bind(identity=settings.identity)
+
+    # --- CsmsPort
+
+    def is_accepted(self) -> bool:
+        return self.status.state == "accepted"
+
+    async def call(self, action: str, payload: Payload, *, within: float) -> Payload:
+        """The CSMS's answer. Raises UplinkDown, CallTimedOut or PeerRefused."""
+        if not self.is_accepted():
+            raise UplinkDown("the CSMS has not accepted us")
+        return await self._sender.ask(action, payload, within)
+
+    async def verdict(self, transaction: TransactionNo, *, within: float) -> str:
+        """What the CSMS says of the token of a start in the queue. Raises UplinkDown or CallTimedOut."""
+        if not self.is_accepted():
+            raise UplinkDown("the CSMS has not accepted us")
+        return await self._sender.verdict(transaction, within)
+
+    # --- connecting
+
+    async def run(self) -> None:
+        """Connect, again and again. A defect in one session costs that session."""
+        while True:
+            try:
+                await self._session()
+            except* (OSError, WebSocketException, TimeoutError, UplinkDown, LinkLost) as errors:
+                self.status.last_error = _in_words(_first(errors), self._settings.url)
+                self._log.warning("uplink_lost", why=self.status.last_error)
+            except* Exception:  # noqa: BLE001 - the supervisor of the uplink (style 16)
+                self.status.last_error = "internal error, see the log"
+                self._log.exception("uplink_failed")
+            await self._back_off()
+
+    def _become(self, state: str) -> None:
+        if state != self.status.state:
+            self.status.state, self.status.since = state, self._clock.utc_now()
+            self._log.info("uplink_state", state=state)
+
+    async def _back_off(self) -> None:
+        """1, 2, 4 … 64 s and as much again by chance; the whole site is one client, so it may try early."""
+        self._become("offline")
+        wait = min(BACK_OFF_MOST, BACK_OFF_FIRST * 2.0**self._failures)
+        wait += self._ids.jitter(wait)
+        self._failures = min(self._failures + 1, 10)
+        self.status.next_attempt_at = self._clock.utc_now() + timedelta(seconds=wait)
+        await asyncio.sleep(wait)
+        self.status.next_attempt_at = None
+
+    async def _session(self) -> None:
+        """One connection, from the handshake to its end."""
+        await self._check_epoch()
+        self._become("connecting")
+        socket = await self._connect()
+        try:
+            self._answered.clear()
+            self.status.connected_at, self.status.version = self._clock.utc_now(), "1.6"
+            peer = RpcPeer("1.6", Side.CSMS, CSMS_LIMITS)
+            connection = RpcConnection(socket, peer, self._clock, self._ids, on_call=self._received)
+            self._connection = connection
+            async with asyncio.TaskGroup() as tasks:
+                self._tasks = tasks
+                work = tasks.create_task(self._work(connection))
+                await connection.run()
+                work.cancel()
+            self.status.last_error = f"the CSMS closed the connection (code {socket.close_code})"
+            self._log.warning("uplink_closed", code=socket.close_code, reason=socket.close_reason)
+        finally:
+            self._connection = self._tasks = None
+            self.status.connected_at = None
+            await socket.close()
+
+    async def _check_epoch(self) -> None:
+        """Never send what another CSMS has begun to know (law 9)."""
+        settings = self._settings
+        epoch, foreign = await self._store.write(
+            lambda db: (
+                epoch := delivery.open_epoch(db, settings.identity, settings.url, "1.6"),
+                delivery.foreign_unfinished(db, epoch),
+            )
+        )
+        self.status.epoch = epoch
+        if foreign is not None:
+            count, identity, endpoint = foreign
+            raise UplinkDown(
+                f"{count} unfinished transactions belong to {endpoint} as {identity}: put that uplink back until "
+                "they are delivered"
+            )
+
+    async def _connect(self) -> ClientConnection:
+        settings = self._settings
+        headers = {}
+        if settings.password is not None:
+            credentials = settings.identity.encode() + b":" + settings.password
+            headers["Authorization"] = "Basic " + b64encode(credentials).decode()
+        ping = self._configuration.seconds("WebSocketPingInterval")
+        socket = await connect(
+            f"{settings.url.rstrip('/')}/{settings.identity}",
+            subprotocols=[Subprotocol("ocpp1.6")],
+            additional_headers=headers,
+            ssl=_tls(settings) if settings.url.startswith("wss:") else None,
+            compression=None,
+            max_size=CSMS_LIMITS.max_characters,
+            open_timeout=CONNECT_WITHIN,
+            ping_interval=ping or None,
+            ping_timeout=20.0,
+            close_timeout=5.0,
+            proxy=None,
+        )
+        if socket.subprotocol != "ocpp1.6":
+            await socket.close(1002, "no common OCPP version")
+            raise UplinkDown("the CSMS does not speak ocpp1.6 at this address")
+        return socket
+
+    # --- registered
+
+    async def _work(self, connection: RpcConnection) -> None:
+        while True:
+            if self._needs_boot():
+                await self._register(connection)
+            self._become("accepted")
+            self._failures = 0
+            self.status.last_error = None
+            assert self.status.epoch is not None
+            try:
+                await self._sender.run(connection, self.status.epoch, self.status.heartbeat_interval or 300.0)
+            except NotRegistered as error:
+                self._log.warning("registration_lost", why=str(error))
+                self._become("pending")
+                self._must_boot = True
+
+    def _needs_boot(self) -> bool:
+        """interface.md: at start, on a change, and on a reconnect only when the CSMS needs it."""
+        if self._must_boot or self._booted_at is None or self._settings.boot_on_reconnect == "always":
+            return True
+        is_old = self._clock.utc_now() - self._booted_at > BOOT_AGAIN_AFTER
+        return is_old and self._settings.boot_on_reconnect == "auto"
+
+    async def _register(self, connection: RpcConnection) -> None:
+        """BootNotification until it is accepted. Rejected: total silence until the interval is over (C.2)."""
+        identity, settings = self._identity, self._settings
+        boot = dialect.boot(settings.vendor, settings.model, identity.serial, identity.firmware, identity.meter)
+        while True:
+            self._become("pending")
+            try:
+                answer = await connection.call("BootNotification", boot, within=ANSWER_WITHIN)
+            except CallTimedOut as error:
+                raise UplinkDown(str(error)) from error
+            if isinstance(answer, CallError):
+                raise UplinkDown(f"BootNotification was refused: {answer.code} {answer.description}")
+            registration = dialect.registration(answer.payload)
+            self.status.registration = registration.status
+            if registration.status == "Accepted":
+                self.status.heartbeat_interval = registration.interval
+                self._booted_at, self._must_boot = self._clock.utc_now(), False
+                return
+            self._log.warning("registration_not_accepted", status=registration.status, again_in=registration.interval)
+            if registration.status == "Rejected":
+                self._become("rejected")
+            await asyncio.sleep(registration.interval)
+
+    # --- what the CSMS asks
+
+    def _received(self, received: CallReceived) -> None:
+        call = received.call
+        assert self._connection is not None
+        if self.status.state == "rejected":
+            return  # 1.6 §4.2.1: no answer while rejected
+        if received.violations:
+            first = received.violations[0]
+            where = ".".join(map(str, first.path))
+            description = f"{where}: {first.message}" if where else first.message
+            self._connection.reply(call.message_id, Refusal(first.code, description))
+            return
+        known = self._answered.get(call.message_id)
+        if known is not None:
+            self._log.warning("message_id_repeated", message_id=call.message_id, action=call.action)
+            self._connection.reply(call.message_id, known.reply)
+            return
+        assert self._tasks is not None
+        self._tasks.create_task(self._execute(self._connection, call))
+
+    async def _execute(self, connection: RpcConnection, call: Call) -> None:
+        outcome = await self._commands.execute(call, is_accepted=self.is_accepted())
+        self._answered[call.message_id] = outcome
+        if len(self._answered) > ANSWERED_AT_MOST:
+            self._answered.popitem(last=False)
+        connection.reply(call.message_id, outcome.reply)
+        if outcome.then is not None:
+            await connection.flushed()
+            outcome.then()
+
+
+def _tls(settings: Uplink) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=None if settings.ca_file is None else str(settings.ca_file))
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if settings.cert_file is not None:
+        context.load_cert_chain(settings.cert_file, settings.key_file)
+    return context
+
+
+def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:
+    first = errors.exceptions[0]
+    return _first(first) if isinstance(first, BaseExceptionGroup) else first
+
+
+def _in_words(error: BaseException, url: str) -> str:
+    """Why the CSMS cannot be reached, for a person who is to mend it."""
+    match error:
+        case ssl.SSLCertVerificationError():
+            return f"the certificate of {url} is not trusted: {error.verify_message}"
+        case InvalidStatus():
+            code = error.response.status_code
+            hint = {401: ": wrong password", 403: ": wrong password", 404: ": identity not known there"}.get(code, "")
+            return f"the CSMS refused the connection with HTTP {code}{hint}"
+        case TimeoutError():
+            return f"{url} did not answer within {CONNECT_WITHIN:g} s"
+        case ConnectionRefusedError():
+            return f"nobody listens at {url}"
+        case InvalidHandshake() | InvalidURI():
+            return f"{url} is no OCPP endpoint: {error}"
+        case _:
+            return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

@@ -1,0 +1,78 @@
+"""The site meter as connector 0: MeterValues at each full interval of the clock, queued like any other (1.6 §3.7).
+
+Only good readings are reported; a meter that is silent leaves a gap, never a repeated value.
+"""
+
+import asyncio
+from collections.abc import Callable
+from datetime import datetime
+
+from edge.dialects.v16 import station as dialect
+from edge.domain.ports import Clock, Ids
+from edge.domain.readings import SiteReading
+from edge.ocppj.frames import call_text
+from edge.store import Connection, exchange, transactions
+from edge.store.db import CommitFailed, Store
+from edge.store.delivery import Waiting
+from edge.store.exchange import STATION, Kind, Moment, NewExchange
+from edge.uplink.configuration import Configuration
+from edge.uplink.sender import VERSION, Sender
+
+IDLE = 60.0
+"""Seconds between looks at the setting while it is 0: off."""
+
+
+class SiteReports:
+    """`reading` gives the newest good reading of the grid meter, None when there is none."""
+
+    def __init__(
+        self,
+        store: Store,
+        sender: Sender,
+        configuration: Configuration,
+        clock: Clock,
+        ids: Ids,
+        moment: Callable[[], Moment],
+        reading: Callable[[], SiteReading | None],
+    ) -> None:
+        self._store = store
+        self._sender = sender
+        self._configuration = configuration
+        self._clock = clock
+        self._ids = ids
+        self._moment = moment
+        self._reading = reading
+
+    async def run(self) -> None:
+        while True:
+            interval = self._configuration.seconds("ClockAlignedDataInterval")
+            await asyncio.sleep(IDLE if interval == 0 else until_next(self._clock.utc_now(), interval))
+            if interval > 0:
+                await self.report()
+
+    async def report(self) -> None:
+        """Queue the reading of now."""
+        reading = self._reading()
+        if reading is None:
+            return
+        text = call_text(
+            self._ids.message_id(), "MeterValues", dialect.site_meter_values(reading, self._clock.utc_now())
+        )
+        at = self._moment()
+        try:
+            waiting = await self._store.write(lambda db: _record(db, text, at))
+        except CommitFailed:
+            return  # nothing was promised to anyone; the store has logged it
+        self._sender.offer(None, waiting)
+
+
+def until_next(now: datetime, interval: float) -> float:
+    """Seconds to the next full interval since midnight UTC (1.6 §9.1.5)."""
+    since_midnight = now.hour * 3600 + now.minute * 60 + now.second + now.microsecond / 1e6
+    return interval - since_midnight % interval
+
+
+def _record(db: Connection, text: str, at: Moment) -> Waiting:
+    tx_no = transactions.meter_stream(db, None, None, exchange.peek_seq(db))
+    row = NewExchange(at, STATION, Kind.SYNTHETIC, text, action="MeterValues", version=VERSION, tx_no=tx_no, relay=True)
+    return Waiting(exchange.append(db, row), is_start_or_stop=False)

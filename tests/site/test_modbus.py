@@ -1,0 +1,219 @@
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+
+from edge.site.modbus import (
+    ConnectionInvalid,
+    ModbusLink,
+    ModbusRefused,
+    ModbusSilent,
+    ModbusWrongAnswer,
+    TcpAddress,
+    parse_connection,
+)
+from tests.site.polling import Serve, eventually, listening
+
+TIMEOUT_S = 0.3
+
+
+@asynccontextmanager
+async def linked(serve: Serve, timeout_s: float = TIMEOUT_S) -> AsyncIterator[ModbusLink]:
+    async with listening(serve) as port:
+        link = ModbusLink("127.0.0.1", port, timeout_s)
+        try:
+            yield link
+        finally:
+            link.close()
+
+
+@asynccontextmanager
+async def device(answer: Callable[[bytes], bytes | None]) -> AsyncIterator[ModbusLink]:
+    """A Modbus TCP device in raw bytes: `answer` gets a request and returns what comes back, None hangs up."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while request := await reader.read(12):
+            reply = answer(request)
+            if reply is None:
+                break
+            writer.write(reply)
+
+    async with linked(serve) as link:
+        yield link
+
+
+def frame(request: bytes, pdu: bytes) -> bytes:
+    return request[:4] + (len(pdu) + 1).to_bytes(2, "big") + request[6:7] + pdu
+
+
+@pytest.fixture
+def dead_port() -> int:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return taken.getsockname()[1]
+
+
+async def test_the_asked_words_are_read_from_either_register_space():
+    def answer(request: bytes) -> bytes:
+        return frame(request, request[7:8] + b"\x04\x12\x34\xff\xfe")
+
+    async with device(answer) as link:
+        assert await link.read(4, 0, 2, unit=1) == (0x1234, 0xFFFE)
+        assert await link.read(3, 7, 2, unit=9) == (0x1234, 0xFFFE)
+
+
+async def test_a_device_that_does_not_answer_is_silent_after_the_deadline_and_can_be_asked_again():
+    answers = [b"", b"\x04\x02\x00\x07"]
+
+    def answer(request: bytes) -> bytes:
+        pdu = answers.pop(0)
+        return frame(request, pdu) if pdu else b""
+
+    async with device(answer) as link:
+        with pytest.raises(
+            ModbusSilent, match=r"127.0.0.1:\d+ unit 1: 1 input registers from 0: no answer within 0.3 s"
+        ):
+            await link.read(4, 0, 1, unit=1)
+        assert await link.read(4, 0, 1, unit=1) == (7,)
+
+
+async def test_an_answer_that_comes_too_late_is_not_taken_for_the_next_one():
+    connections = 0
+
+    async def slow_gateway(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Misses the first deadline, answers questions in order and without their transaction ids."""
+        nonlocal connections
+        connections += 1
+        questions: list[bytes] = []
+        while request := await reader.read(12):
+            questions.append(request)
+            if connections == 1 and len(questions) == 1:
+                continue
+            asked = questions.pop(0)
+            writer.write(b"\x00\x00" + frame(asked, b"\x04\x02" + asked[8:10])[2:])
+
+    async with linked(slow_gateway) as link:
+        with pytest.raises(ModbusSilent):
+            await link.read(4, 100, 1, unit=1)
+        assert await link.read(4, 200, 1, unit=1) == (200,)
+
+
+@pytest.mark.parametrize(("code", "name"), [(2, "illegal data address"), (6, "device busy"), (77, "unknown")])
+async def test_an_exception_of_the_device_is_a_refusal_with_its_name(code, name):
+    async with device(lambda request: frame(request, bytes([0x84, code]))) as link:
+        with pytest.raises(
+            ModbusRefused, match=rf"54 input registers from 0: refused with Modbus exception {code} \({name}\)"
+        ) as refused:
+            await link.read(4, 0, 54, unit=1)
+        assert refused.value.exception_code == code
+
+
+async def test_an_answer_of_another_length_is_wrong():
+    async with device(lambda request: frame(request, b"\x04\x06\x00\x01\x00\x02\x00\x03")) as link:
+        with pytest.raises(ModbusWrongAnswer, match="2 input registers from 0: answered with 3 registers"):
+            await link.read(4, 0, 2, unit=1)
+
+
+async def test_an_answer_to_another_function_is_wrong():
+    async with device(lambda request: frame(request, b"\x03\x04\x00\x01\x00\x02")) as link:
+        with pytest.raises(ModbusWrongAnswer, match="answered with function code 3"):
+            await link.read(4, 0, 2, unit=1)
+
+
+@pytest.mark.parametrize(
+    "nonsense",
+    [
+        b"HTTP/1.1 400 Bad Request\r\n\r\n",
+        b"\x00\x01\x00\x00\x00\x07\x01\x04\x08\x00\x01\x00\x02",
+        b"\x00\x01\x00\x00\x00\x03\x01\x63\x00",
+        bytes(300),
+    ],
+    ids=["not modbus", "byte count too large", "unknown function", "zeros"],
+)
+async def test_nonsense_fails_the_read_and_leaves_the_link_usable(nonsense):
+    replies = [nonsense]
+
+    def answer(request: bytes) -> bytes:
+        return replies.pop() if replies else frame(request, b"\x04\x02\x00\x07")
+
+    async with device(answer) as link:
+        with pytest.raises(ModbusSilent):
+            await link.read(4, 0, 1, unit=1)
+        assert await link.read(4, 0, 1, unit=1) == (7,)
+
+
+async def test_a_device_that_hangs_up_is_reported_as_such():
+    async with device(lambda _: None) as link:
+        with pytest.raises(ModbusSilent, match="connection closed by the device"):
+            await link.read(4, 0, 1, unit=1)
+
+
+async def test_a_device_that_hangs_up_between_reads_is_connected_again():
+    hung_up = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        request = await reader.read(12)
+        writer.write(frame(request, b"\x04\x02\x00\x07"))
+        writer.close()
+        await writer.wait_closed()
+        hung_up.set()
+
+    async with linked(serve) as link:
+        for _ in range(3):
+            assert await link.read(4, 0, 1, unit=1) == (7,)
+            await hung_up.wait()
+            hung_up.clear()
+            await asyncio.sleep(0)  # the end of the connection reaches us with the next turn of the loop
+
+
+async def test_a_dead_port_is_reported_with_the_reason(dead_port):
+    link = ModbusLink("127.0.0.1", dead_port, TIMEOUT_S)
+    with pytest.raises(ModbusSilent, match=rf"127.0.0.1:{dead_port}: no connection: Connection refused"):
+        await link.read(4, 0, 1, unit=1)
+
+
+async def test_a_cancelled_read_leaves_no_task_and_no_connection():
+    asked = asyncio.Event()
+    hung_up = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(12)
+        asked.set()
+        await reader.read()
+        hung_up.set()
+
+    async with linked(serve, timeout_s=5) as link:
+        async with asyncio.TaskGroup() as tasks:
+            reading = tasks.create_task(link.read(4, 0, 1, unit=1))
+            await asked.wait()
+            reading.cancel()
+        await eventually(hung_up.is_set)
+        await eventually(lambda: asyncio.all_tasks() == {asyncio.current_task()})
+
+
+def test_a_connection_is_host_and_port():
+    assert parse_connection("tcp://192.0.2.20:1502") == TcpAddress("192.0.2.20", 1502)
+    assert parse_connection("tcp://[2001:db8::1]:502") == TcpAddress("2001:db8::1", 502)
+    assert parse_connection("tcp://meter.lan") == TcpAddress("meter.lan", 502)
+
+
+@pytest.mark.parametrize(
+    "connection",
+    [
+        "",
+        "192.0.2.20:502",
+        "tcp://",
+        "tcp://:502",
+        "tcp://h:port",
+        "tcp://h:70000",
+        "http://h:502",
+        "tcp://h:502/1",
+        "tcp://h?unit=1",
+        "tcp://u@h:1",
+    ],
+)
+def test_a_connection_of_another_form_is_refused_with_the_form_expected(connection):
+    with pytest.raises(ConnectionInvalid, match="expected tcp://HOST:PORT"):
+        parse_connection(connection)
