@@ -57,6 +57,7 @@ class RpcConnection:
         ids: Ids,
         *,
         on_call: Callable[[CallReceived], None],
+        bad_input: Counter[str] | None = None,
     ) -> None:
         self._socket = socket
         self._peer = peer
@@ -68,8 +69,8 @@ class RpcConnection:
         self._hook: Hook | None = None
         self._late_hooks: dict[str, Hook] = {}
         self._is_over = False
-        self.bad_input: Counter[str] = Counter()
-        """Refused input by CALLERROR code."""
+        self.bad_input: Counter[str] = Counter() if bad_input is None else bad_input
+        """Refused input by CALLERROR code, as the protocol version spells it."""
         self.last_received = clock.monotonic()
         self._log = structlog.get_logger("edge.connection")
 

@@ -87,9 +87,10 @@ class Daemon:
         self._log = structlog.get_logger("edge.daemon")
 
     def leave(self, ending: Ending = Ending.STOPPED) -> None:
-        """End in an orderly way."""
-        self._ending = ending
-        self._leave.set()
+        """End in an orderly way; the first reason counts."""
+        if not self._leave.is_set():
+            self._ending = ending
+            self._leave.set()
 
     async def run(self) -> Ending:
         """Until `leave`, or until a part fails that the daemon cannot be without."""

@@ -118,6 +118,8 @@ class Inside:
             serial=None if boot is None else boot.serial,
             firmware=None if boot is None else boot.firmware,
             refused_because=presence.last_refused,
+            refused_messages=dict(presence.refused_messages),
+            tolerances=dict(presence.tolerances),
         )
 
     def meters(self) -> list[MeterState]:

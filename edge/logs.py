@@ -45,4 +45,6 @@ def set_up(*, is_verbose: bool = False) -> None:
     )
     # The libraries' own loggers: only what a person must know.
     logging.basicConfig(stream=sys.stderr, level=logging.ERROR, format="%(name)s: %(message)s")
-    logging.getLogger("websockets").setLevel(logging.CRITICAL)
+    # We log ourselves what a peer does wrong; pymodbus would dump its frames besides.
+    for library in ("websockets", "pymodbus.logging"):
+        logging.getLogger(library).setLevel(logging.CRITICAL)

@@ -58,12 +58,15 @@ class Parts:
 class Intake:
     """One charger's messages, in the order in which they came."""
 
-    def __init__(self, charger: ChargerId, charger_no: ChargerNo, version: str, parts: Parts) -> None:
+    def __init__(
+        self, charger: ChargerId, charger_no: ChargerNo, version: str, parts: Parts, tolerances: Counter[str]
+    ) -> None:
         self._charger_no = charger_no
         self._version = version
         self._parts = parts
+        self._tolerances = tolerances
         self.counts: Counter[str] = Counter()
-        """Repeats, heartbeats, and each rule that had to help."""
+        """What is counted instead of stored: repeats and heartbeats."""
         self.highest_connector = 0
         self._log = structlog.get_logger("edge.intake").bind(charger=charger, ocpp=version)
 
@@ -74,7 +77,7 @@ class Intake:
         if violations and (call.action not in observe.TRANSACTION_ACTIONS or event is None):
             return refusal(violations)
         if violations:
-            self.counts["schema_violated"] += 1
+            self._tolerances["schema_violated"] += 1
             self._log.warning("flawed_message_kept", action=call.action, flaw=violations[0].message)
         flaws = tuple(f"{'.'.join(map(str, flaw.path))}: {flaw.message}" for flaw in violations)
         said = Said(self._charger_no, self._version, call, self._parts.moment(), flaws)
@@ -177,7 +180,7 @@ class Intake:
         if recorded.is_repeat:
             self.counts["repeats"] += 1
         for rule in recorded.rules:
-            self.counts[rule] += 1
+            self._tolerances[rule] += 1
             self._log.warning("tolerance_applied", rule=rule)
         if recorded.new_connectors:
             self._parts.on_connectors(recorded.new_connectors)

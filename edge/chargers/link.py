@@ -6,7 +6,9 @@ have to come from the CSMS while the worker goes on.
 """
 
 import asyncio
+from collections import Counter
 from datetime import datetime, timedelta
+from typing import Protocol
 
 import structlog
 from websockets.asyncio.server import ServerConnection
@@ -28,6 +30,13 @@ from edge.store.db import CommitFailed
 AUTHORIZE = "Authorize"
 
 
+class Tally(Protocol):
+    """Where a link counts what is odd about its charger; it outlives the link (`roster.Presence`)."""
+
+    refused_messages: Counter[str]
+    tolerances: Counter[str]
+
+
 class ChargerLink:
     """The connection of one charger. A pending one (no `charger_no`) is answered and not stored."""
 
@@ -40,6 +49,7 @@ class ChargerLink:
         parts: Parts,
         clock: Clock,
         ids: Ids,
+        tally: Tally,
     ) -> None:
         self.charger = charger
         self.charger_no = charger_no
@@ -51,16 +61,22 @@ class ChargerLink:
         self.knocked_with: bytes | None = None
         """The password that a pending charger showed; kept when it is adopted."""
         self.connection = RpcConnection(
-            socket, RpcPeer(version, Sender.STATION, CHARGER_LIMITS), clock, ids, on_call=self._received
+            socket,
+            RpcPeer(version, Sender.STATION, CHARGER_LIMITS),
+            clock,
+            ids,
+            on_call=self._received,
+            bad_input=tally.refused_messages,
         )
         self.commands = CommandQueue(self.connection, clock)
         self.booted = asyncio.Event()
         self.ended = asyncio.Event()
         self._parts = parts
+        self._tally = tally
         self._clock = clock
         self._calls: asyncio.Queue[CallReceived] = asyncio.Queue()
         self._authorizes: asyncio.Queue[CallReceived] = asyncio.Queue()
-        self._intake = None if charger_no is None else Intake(charger, charger_no, version, parts)
+        self._intake = None if charger_no is None else Intake(charger, charger_no, version, parts, tally.tolerances)
         self._log = structlog.get_logger("edge.chargers").bind(charger=charger, ocpp=version)
 
     def last_seen(self) -> datetime:
@@ -78,7 +94,7 @@ class ChargerLink:
     def adopt(self, charger_no: ChargerNo) -> None:
         """A pending charger is known from now on; it says BootNotification again by itself."""
         self.charger_no = charger_no
-        self._intake = Intake(self.charger, charger_no, self.version, self._parts)
+        self._intake = Intake(self.charger, charger_no, self.version, self._parts, self._tally.tolerances)
 
     def _received(self, received: CallReceived) -> None:
         queue = self._authorizes if received.call.action == AUTHORIZE else self._calls

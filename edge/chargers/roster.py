@@ -1,7 +1,8 @@
 """Who may connect, who is online, and the way down to each charger (`ChargerPort`)."""
 
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 import structlog
@@ -28,13 +29,17 @@ class Enrolment:
 
 @dataclass(slots=True)
 class Presence:
-    """When a known charger was last there."""
+    """When a charger was last there, and how it behaves."""
 
     last_seen: datetime | None = None
     left_at: float | None = None
     """Monotonic; None while it is connected, and before it was first seen in this run."""
     last_refused: str | None = None
     replaced_at: list[float] | None = None
+    refused_messages: Counter[str] = field(default_factory=Counter)
+    """Its input that was refused since our start, by CALLERROR code."""
+    tolerances: Counter[str] = field(default_factory=Counter)
+    """Rules that had to help with its messages since our start."""
 
 
 class Roster:
@@ -100,6 +105,8 @@ class Roster:
             del self._links[link.charger]
             presence.left_at = self._clock.monotonic()
             self._tell(link)
+            if link.is_pending:
+                del self._presence[link.charger]  # strangers may come under any number of names
 
     def _tell(self, link: ChargerLink) -> None:
         if link.charger_no is not None:
@@ -116,7 +123,7 @@ class Roster:
         return [link for link in self._links.values() if link.is_pending]
 
     def presence(self, charger: ChargerId) -> Presence:
-        return self._presence.get(charger, Presence())
+        return self._presence.setdefault(charger, Presence())
 
     def shared_identities(self) -> list[ChargerId]:
         """Identities under which connections replace each other all the time."""

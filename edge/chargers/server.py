@@ -129,7 +129,8 @@ class ChargerServer:
         charger_no = None if enrolment is None else enrolment.no
         if charger_no is None and self._unknown == "accept":
             charger_no = await self._adopt(charger, password)
-        link = ChargerLink(socket, charger, charger_no, version, self._parts, self._clock, self._ids)
+        tally = self._roster.presence(charger)
+        link = ChargerLink(socket, charger, charger_no, version, self._parts, self._clock, self._ids, tally)
         link.knocked_with = password
         await self._roster.attach(link)
         self._log.info("charger_connected", charger=charger, address=link.address, pending=link.is_pending)

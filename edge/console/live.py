@@ -1,5 +1,6 @@
 """What the views need of the running parts, in their own small types; `edge/inside.py` fills them in."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -51,6 +52,10 @@ class ChargerNow:
     serial: str | None
     firmware: str | None
     refused_because: str | None
+    refused_messages: Mapping[str, int]
+    """Its input that was refused since our start, by CALLERROR code."""
+    tolerances: Mapping[str, int]
+    """Rules that had to help with its messages since our start."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -440,6 +440,8 @@ def _known_charger(charger: connectors.Charger, now: ChargerNow | None, numbers:
         "clock_offset_s": None,
         "upstream_connectors": numbers,
         "refused_because": None if now is None else now.refused_because,
+        "refused_messages": {} if now is None else dict(now.refused_messages),
+        "tolerances": {} if now is None else dict(now.tolerances),
     }
 
 
@@ -457,6 +459,8 @@ def _pending_charger(now: ChargerNow) -> Payload:
         "clock_offset_s": None,
         "upstream_connectors": [],
         "refused_because": now.refused_because,
+        "refused_messages": dict(now.refused_messages),
+        "tolerances": dict(now.tolerances),
     }
 
 

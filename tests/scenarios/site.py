@@ -65,6 +65,18 @@ class Site:
     def __init__(self, config: Config) -> None:
         self.config = config
         self.daemon: Daemon | None = None
+        self.ending: str | None = None
+
+    async def ended(self) -> None:
+        """Return when the daemon leaves by itself."""
+        async with asyncio.timeout(10):
+            while await self._answers():
+                await asyncio.sleep(0.02)
+
+    async def _answers(self) -> bool:
+        with contextlib.suppress(OSError, json.JSONDecodeError):
+            return "v" in await self.ask("status")
+        return False
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator["Site"]:
@@ -79,7 +91,7 @@ class Site:
             finally:
                 self.daemon.leave()
                 async with asyncio.timeout(20):
-                    await life
+                    self.ending = await life
 
     @property
     def url(self) -> str:

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import pytest
+from pymodbus.transport import NULLMODEM_HOST
 
 from edge.site.modbus import (
     ConnectionInvalid,
@@ -171,6 +172,12 @@ async def test_a_device_that_hangs_up_between_reads_is_connected_again():
 async def test_a_dead_port_is_reported_with_the_reason(dead_port):
     link = ModbusLink("127.0.0.1", dead_port, TIMEOUT_S)
     with pytest.raises(ModbusSilent, match=rf"127.0.0.1:{dead_port}: no connection: Connection refused"):
+        await link.read(4, 0, 1, unit=1)
+
+
+async def test_a_host_that_does_not_take_the_connection_is_reported_as_such():
+    link = ModbusLink(NULLMODEM_HOST, 1, TIMEOUT_S)  # pymodbus's way to a network where nobody listens
+    with pytest.raises(ModbusSilent, match=r":1: no connection within 0.3 s"):
         await link.read(4, 0, 1, unit=1)
 
 

@@ -1,6 +1,7 @@
 import asyncio
 import math
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 import structlog
@@ -182,6 +183,14 @@ async def test_a_request_across_registers_that_the_meter_lacks_is_asked_in_parts
     assert asked[:5] == [(70, 6), (0, 54), (70, 6), (0, 18), (52, 2)]
     split = [(each["address"], each["parts"]) for each in logs if each["event"] == "meter_block_split"]
     assert split == [(0, 2)]
+
+
+async def test_a_meter_that_needs_silence_between_requests_gets_it(sdm630):
+    asked: list[float] = []
+    sdm630.on_read = lambda _address, _count: asked.append(asyncio.get_running_loop().time())
+    async with polling(sdm630.connection, replace(load_profile("eastron-sdm630"), min_gap_s=0.05)) as site:
+        await site.reads_once_more()
+    assert all(after - before > 0.045 for before, after in pairwise(asked))
 
 
 async def test_losing_and_finding_a_meter_is_logged_once_each(sdm630):

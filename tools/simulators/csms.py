@@ -24,6 +24,7 @@ import argparse
 import asyncio
 import base64
 import binascii
+import ssl
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -72,6 +73,7 @@ class Csms:
         port: int = 0,
         *,
         password: bytes | None = None,
+        ssl_context: ssl.SSLContext | None = None,
         subprotocols: Sequence[str] = ("ocpp1.6",),
         first_transaction_id: int = 1,
         tokens: Mapping[str, str] | None = None,
@@ -96,6 +98,7 @@ class Csms:
         `on_frame` gets each frame, `tell` a plain line for each thing that happens.
         """
         self.password = password
+        self._ssl = ssl_context
         self.subprotocols = tuple(subprotocols)
         self.tokens = dict(tokens or {})
         self.default_token_status = default_token_status
@@ -133,6 +136,7 @@ class Csms:
             self._port,
             process_request=self._admit,
             subprotocols=self.subprotocols,
+            ssl=self._ssl,
             compression=None,
             ping_interval=None,
             close_timeout=1,
@@ -164,7 +168,7 @@ class Csms:
 
     @property
     def url(self) -> str:
-        return f"ws://{self._host}:{self._port}/ocpp"
+        return f"{'ws' if self._ssl is None else 'wss'}://{self._host}:{self._port}/ocpp"
 
     # ── what a test reads ─────────────────────────────────────────────────────────────────────────────
 

@@ -13,6 +13,7 @@ import contextlib
 import struct
 import sys
 from collections.abc import Callable
+from typing import Self
 
 from pymodbus.constants import ExcCodes
 from pymodbus.server import ModbusTcpServer
@@ -92,6 +93,13 @@ class MeterSimulator:
         await server.shutdown()
         for _ in range(3):  # a question just received is answered into the void, then the sockets close
             await asyncio.sleep(0)
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
 
     def set(
         self,
