@@ -161,7 +161,15 @@ class RpcConnection:
         else:
             self.send(self._peer.answer(message_id, reply))
 
-    async def call(self, action: str, payload: Payload, *, within: float, on_answer: Hook | None = None) -> Answer:
+    async def call(
+        self,
+        action: str,
+        payload: Payload,
+        *,
+        within: float,
+        on_answer: Hook | None = None,
+        message_id: str | None = None,
+    ) -> Answer:
         """The peer's answer. One at a time; raises CallTimedOut after `within` seconds, LinkLost when it ends.
 
         `on_answer` is called by the reader before it reads on, so that nothing that the peer says next can overtake
@@ -172,7 +180,7 @@ class RpcConnection:
             raise LinkLost("the connection has ended")
         now = self._clock.monotonic()
         deadline = now + within
-        message_id = self._ids.message_id()
+        message_id = message_id or self._ids.message_id()
         text = self._peer.start_call(message_id, action, payload, now, deadline)
         self._awaited = asyncio.get_running_loop().create_future()
         self._hook = on_answer

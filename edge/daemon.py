@@ -123,8 +123,11 @@ class Daemon:
             for server in servers:
                 server.close(code=1001, reason="the controller restarts")
                 await server.wait_closed()
-            for service in services:
-                service.cancel()
+            while pending := [service for service in services if not service.done()]:
+                for service in pending:
+                    service.cancel()
+                # Again after a second: a TaskGroup of Python 3.11 can swallow a cancellation (gh-94398 and kin).
+                await asyncio.wait(pending, timeout=1.0)
         await store.write(lambda db: boots.end(db, boot_no, self._ending))
 
     async def _start(
@@ -179,7 +182,7 @@ class Daemon:
             report_site=lambda: in_background(reports.report()),
         )
         commands = Commands(store, roster, station, sender, configuration, moment, outside)
-        link = self._uplink(store, sender, commands, configuration)
+        link = self._uplink(store, sender, commands, configuration, moment)
         charger_parts = ChargerParts(
             store=store,
             csms=NoCsms() if link is None else link,
@@ -253,7 +256,12 @@ class Daemon:
         return task
 
     def _uplink(
-        self, store: Store, sender: Sender, commands: Commands, configuration: Configuration
+        self,
+        store: Store,
+        sender: Sender,
+        commands: Commands,
+        configuration: Configuration,
+        moment: Callable[[], Moment],
     ) -> UplinkLink | None:
         config = self._config
         if config.uplink is None:
@@ -262,7 +270,7 @@ class Daemon:
         meter = None if grid is None else Path(grid.profile).stem
         identity = Identity(serial=config.site.id, firmware=__version__, meter=meter)
         return UplinkLink(
-            config.uplink, identity, store, sender, commands, configuration, self._world.clock, self._world.ids
+            config.uplink, identity, store, sender, commands, configuration, self._world.clock, self._world.ids, moment
         )
 
     async def _enrol(self, store: Store, roster: Roster) -> None:

@@ -129,6 +129,9 @@ class Inside:
         wait = self._parts.sender.ready_in(lane)
         return None if wait is None else self.now() + timedelta(seconds=wait)
 
+    def oldest_waiting(self) -> int | None:
+        return min((head.seq for head in self._parts.sender.heads().values()), default=None)
+
     def alarms(self) -> list[Alarm]:
         """What a person must know of now; parked messages are added from the store."""
         found = []

@@ -36,11 +36,15 @@ def find_python():
     )
 
 
-def wanted_stamp(lock):
-    digest = hashlib.sha256()
-    for name in (lock, "pyproject.toml"):
-        digest.update((ROOT / name).read_bytes())
-    return "%s %s" % (lock, digest.hexdigest())
+def digest_of(name):
+    return hashlib.sha256((ROOT / name).read_bytes()).hexdigest()
+
+
+def present():
+    """(Lock file, its digest, digest of pyproject.toml) of the environment that is there; Nones when there is none."""
+    if not (VENV / "bin" / "python").exists() or not STAMP.exists():
+        return None, None, None
+    return (STAMP.read_text().split() + [None, None, None])[:3]
 
 
 def run(what, command, env=None):
@@ -55,12 +59,26 @@ def run(what, command, env=None):
 def ready(lock):
     """Path of an environment's Python in which `lock` and this project are installed.
 
-    The test lock holds all of the run-time lock, so an environment made for the tests serves the demo too.
+    The test lock holds all of the run-time lock, so an environment made for the tests serves the demo too. Only a
+    changed lock makes the environment anew; a changed pyproject.toml installs this project again.
     """
     python = VENV / "bin" / "python"
-    stamps = [wanted_stamp(name) for name in ("requirements-test.lock", lock)]
-    if python.exists() and STAMP.exists() and STAMP.read_text() in stamps:
-        return str(python)
+    present_lock, locked, project = present()
+    if present_lock == "requirements-test.lock":
+        lock = present_lock
+    env = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "PYTHONHOME")}
+    pip = [str(python), "-m", "pip", "--disable-pip-version-check", "--quiet", "install"]
+    if present_lock != lock or locked != digest_of(lock):
+        create(pip + ["--require-hashes", "-r", lock], env)
+        project = None
+    if project != digest_of("pyproject.toml"):
+        run("installing edge", pip + ["--no-deps", "--no-build-isolation", "--editable", "."], env)
+        STAMP.write_text("%s %s %s" % (lock, digest_of(lock), digest_of("pyproject.toml")))
+    return str(python)
+
+
+def create(install, env):
+    """A new environment with the locked dependencies."""
     found = find_python()
     if subprocess.run([found, "-c", "import venv, ensurepip"], stderr=subprocess.DEVNULL, check=False).returncode != 0:
         fail("Python's venv module is missing. On Debian: apt install python3-venv")
@@ -68,9 +86,4 @@ def ready(lock):
     if VENV.exists():
         shutil.rmtree(VENV)
     run("creating the environment", [found, "-m", "venv", str(VENV)])
-    env = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "PYTHONHOME")}
-    pip = [str(python), "-m", "pip", "--disable-pip-version-check", "--quiet", "install"]
-    run("installing the locked dependencies", pip + ["--require-hashes", "-r", lock], env)
-    run("installing edge", pip + ["--no-deps", "--no-build-isolation", "--editable", "."], env)
-    STAMP.write_text(wanted_stamp(lock))
-    return str(python)
+    run("installing the locked dependencies", install, env)

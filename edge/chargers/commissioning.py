@@ -13,6 +13,7 @@ import structlog
 
 from edge.chargers.intake import Parts
 from edge.dialects.v16 import commands
+from edge.domain.connectors import MOST as MOST_CONNECTORS
 from edge.domain.ids import ChargerNo
 from edge.domain.ports import CallTimedOut, ChargerOffline, Clock, EdgeError, PeerRefused, Urgency
 from edge.jsontypes import Payload
@@ -114,7 +115,7 @@ def _count(setting: commands.Setting | None) -> int | None:
     if setting is None or setting.value is None or not setting.value.strip().isdigit():
         return None
     count = int(setting.value)
-    return count if 0 < count <= 100 else None
+    return count if 0 < count <= MOST_CONNECTORS else None
 
 
 async def _apply_wishes(
@@ -145,4 +146,4 @@ async def _ask_for_statuses(
 
 
 async def _ask(link: "ChargerLink", action: str, payload: Payload) -> Payload:
-    return await link.call(action, payload, within=ANSWER_WITHIN, urgency=Urgency.CONFIGURATION)
+    return await link.commands.call(action, payload, within=ANSWER_WITHIN, urgency=Urgency.CONFIGURATION)

@@ -17,6 +17,7 @@ from edge.connection import Refusal, Reply
 from edge.dialects.v16 import observe, replies, station
 from edge.domain import authorization
 from edge.domain.authorization import Decision, OfflinePolicy, UplinkState, Verdict
+from edge.domain.connectors import MOST as MOST_CONNECTORS
 from edge.domain.events import (
     ChargerBooted,
     ConnectorStatusChanged,
@@ -89,7 +90,8 @@ class Intake:
             case TransactionEnded():
                 return self._done(await self._parts.store.write(lambda db: records.record_stop(db, said, event)))
             case ConnectorStatusChanged():
-                self.highest_connector = max(self.highest_connector, event.connector)
+                if event.connector <= MOST_CONNECTORS:
+                    self.highest_connector = max(self.highest_connector, event.connector)
                 reply = self._done(await self._parts.store.write(lambda db: records.record_status(db, said, event)))
                 self._parts.on_status(self._charger_no)
                 return reply

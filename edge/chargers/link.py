@@ -8,24 +8,26 @@ have to come from the CSMS while the worker goes on.
 import asyncio
 from collections import Counter
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Any, Protocol
 
 import structlog
 from websockets.asyncio.server import ServerConnection
 
 from edge.chargers import commissioning
 from edge.chargers.commands import CommandQueue
+from edge.chargers.commands import Said as SaidToCharger
 from edge.chargers.intake import Intake, Parts, pending_reply
 from edge.connection import Refusal, Reply, RpcConnection
 from edge.dialects.v16 import observe
 from edge.domain.events import ChargerBooted
 from edge.domain.ids import ChargerId, ChargerNo
-from edge.domain.ports import Clock, Ids, Urgency
-from edge.jsontypes import Payload
+from edge.domain.ports import Clock, Ids
 from edge.ocppj.actions import Sender
-from edge.ocppj.frames import CHARGER_LIMITS
+from edge.ocppj.frames import CHARGER_LIMITS, encode_json
 from edge.ocppj.peer import CallReceived, RpcPeer
+from edge.store import exchange
 from edge.store.db import CommitFailed
+from edge.store.exchange import Kind, NewExchange
 
 AUTHORIZE = "Authorize"
 
@@ -68,7 +70,7 @@ class ChargerLink:
             on_call=self._received,
             bad_input=tally.refused_messages,
         )
-        self.commands = CommandQueue(self.connection, clock)
+        self.commands = CommandQueue(self.connection, clock, ids, self._journal)
         self.booted = asyncio.Event()
         self.ended = asyncio.Event()
         self._parts = parts
@@ -141,9 +143,26 @@ class ChargerLink:
             self.said_boot = event
         return pending_reply(received, self._parts.moment())
 
-    async def call(self, action: str, payload: Payload, *, within: float, urgency: Urgency) -> Payload:
-        """The charger's answer. Raises ChargerOffline, CallTimedOut or PeerRefused."""
-        return await self.commands.call(action, payload, within=within, urgency=urgency)
+    def note(self, event: str, detail: str) -> None:
+        """Put into the journal that the connection came or went."""
+        self._append(Kind.LINK, encode_json({"connection": event, "detail": detail}))
+
+    def _journal(self, said: SaidToCharger) -> None:
+        self._append(
+            Kind.OUR_CALL,
+            said.text,
+            action=said.action,
+            message_id=said.message_id,
+            version=self.version,
+            tx_no=said.transaction,
+            answer=said.answer,
+        )
+
+    def _append(self, kind: Kind, text: str, **columns: Any) -> None:
+        if self.charger_no is None:
+            return  # nothing of a pending charger is stored
+        row = NewExchange(self._parts.moment(), self.charger_no, kind, text, **columns)
+        self._parts.store.defer(lambda db: exchange.append(db, row))
 
     async def close(self, code: int, reason: str) -> None:
         await self.connection.close(code, reason)

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from edge.dialects.v16 import replies
 from edge.domain import authorization
 from edge.domain.authorization import Decision, OfflinePolicy, Source, UplinkState, Verdict
+from edge.domain.connectors import MOST as MOST_CONNECTORS
 from edge.domain.events import (
     ChargerBooted,
     ConnectorStatusChanged,
@@ -113,10 +114,11 @@ def _connector(
 ) -> tuple[connectors.Connector | None, tuple[ConnectorNo, ...]]:
     """The charger's connector, made when it is named for the first time, and those that got a number by this.
 
-    A connector that appears after the charger's connectors were counted is appended (interface.md).
+    A connector that appears after the charger's connectors were counted is appended (interface.md). None: no charger
+    has such a connector.
     """
     found = connectors.connector(connection, charger, conn)
-    if found is not None or conn < 1:
+    if found is not None or not 1 <= conn <= MOST_CONNECTORS:
         return found, ()
     known = connectors.charger_by_no(connection, charger)
     added = connectors.add(connection, charger, conn, conn)

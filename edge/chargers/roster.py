@@ -8,7 +8,7 @@ from datetime import datetime
 import structlog
 
 from edge.chargers.link import ChargerLink
-from edge.domain.ids import ChargerId, ChargerNo
+from edge.domain.ids import ChargerId, ChargerNo, TransactionNo
 from edge.domain.ports import ChargerOffline, Clock, Urgency
 from edge.jsontypes import Payload
 
@@ -148,10 +148,17 @@ class Roster:
     # --- the way down
 
     async def call(
-        self, charger: ChargerId, action: str, payload: Payload, *, within: float, urgency: Urgency = Urgency.COMMAND
+        self,
+        charger: ChargerId,
+        action: str,
+        payload: Payload,
+        *,
+        within: float,
+        urgency: Urgency = Urgency.COMMAND,
+        transaction: TransactionNo | None = None,
     ) -> Payload:
         """The charger's answer. Raises ChargerOffline, CallTimedOut or PeerRefused."""
         link = self._links.get(charger)
         if link is None or link.is_pending:
             raise ChargerOffline(f"{charger} is not connected")
-        return await link.call(action, payload, within=within, urgency=urgency)
+        return await link.commands.call(action, payload, within=within, urgency=urgency, transaction=transaction)

@@ -134,10 +134,12 @@ class ChargerServer:
         link.knocked_with = password
         await self._roster.attach(link)
         self._log.info("charger_connected", charger=charger, address=link.address, pending=link.is_pending)
+        link.note("opened", link.address)
         try:
             await link.run()
         finally:
             self._roster.detach(link)
+            link.note("closed", f"code {socket.close_code}")
             self._log.info("charger_disconnected", charger=charger, code=socket.close_code)
 
 

@@ -88,6 +88,10 @@ class Live(Protocol):
         """When the head of an upstream connector's queue may be sent again, None when it may be at once."""
         ...
 
+    def oldest_waiting(self) -> int | None:
+        """Number of the oldest message that is due; None when nothing is."""
+        ...
+
     async def adopt(self, charger: str, password: bytes | None) -> list[int]:
         """Let a pending charger in; its upstream numbers so far. Raises NotPending or PasswordNeeded."""
         ...

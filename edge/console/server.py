@@ -72,14 +72,18 @@ class ConsoleServer:
             async with asyncio.TaskGroup() as tasks:
 
                 def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-                    tasks.create_task(self._client(reader, writer))
+                    if self.listening.is_set():
+                        tasks.create_task(self._client(reader, writer))
+                    else:
+                        writer.close()  # it came while we leave: nobody is there to own its task
 
                 server = await asyncio.start_unix_server(connected, sock=listener, limit=MAX_REQUEST_BYTES)
+                self.listening.set()
                 try:
                     log.info("console_listening", path=str(self._path))
-                    self.listening.set()
                     await asyncio.Event().wait()
                 finally:
+                    self.listening.clear()
                     # Not wait_closed(): it waits for the clients, whose tasks end only after this block.
                     server.close()
         finally:

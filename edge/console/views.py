@@ -20,7 +20,7 @@ from edge.store import Connection, connectors, exchange, report
 from edge.store.db import Store
 from edge.store.delivery import START_OR_STOP
 from edge.store.exchange import Exchange, Kind
-from edge.store.report import Queued, Session
+from edge.store.report import Attempted, Queued, Session
 
 WATCH_INTERVAL = 1.0
 CHARGER_TRACE_ROWS = 500
@@ -96,7 +96,8 @@ class Views:
         }
 
     async def _oldest_ms(self) -> int | None:
-        return await self._store.read(report.oldest_waiting_ms)
+        seq = self._live.oldest_waiting()
+        return None if seq is None else await self._store.read(lambda db: report.observed_ms(db, seq))
 
     async def uplink(self, _args: Payload) -> Payload:
         backlog = await self._store.read(report.backlog)
@@ -254,19 +255,20 @@ class Views:
         backlog, waiting = await self._store.read(lambda db: (report.backlog(db), list(report.queue(db))))
         ordered = _in_sending_order(waiting, self._turns())
         shown = ordered[: report.QUEUE_AT_MOST]
+        fared = await self._store.read(lambda db: {one.seq: report.attempted(db, one.seq) for one, _ in shown})
         return {
             "v": 1,
             "at": _time(self._live.now()),
             "messages": backlog.messages,
             "parked": backlog.parked,
             "truncated": len(ordered) > len(shown),
-            "entries": [self._entry(one, blocked_by) for one, blocked_by in shown],
+            "entries": [self._entry(one, fared[one.seq], blocked_by) for one, blocked_by in shown],
         }
 
     def _turns(self) -> Turns:
         return Turns(Order(self._live.uplink().order))
 
-    def _entry(self, one: Queued, blocked_by: int | None) -> Payload:
+    def _entry(self, one: Queued, fared: Attempted, blocked_by: int | None) -> Payload:
         outstanding = self._live.uplink().outstanding
         is_sending = outstanding is not None and outstanding.seq == one.seq
         ready_at = None if one.is_parked or blocked_by is not None else self._live.ready_at(one.lane or 0)
@@ -276,23 +278,25 @@ class Views:
             "session": session_name(one.tx_no) if one.kind == "transaction" else None,
             "charger": one.charger,
             "upstream_connector": one.lane,
-            "ocpp": one.version or "1.6",
+            "ocpp": fared.version or "1.6",
             "action": one.action,
-            "observed_at": _time_ms(one.at_wall_ms),
-            "attempts": one.attempts,
+            "observed_at": _time_ms(fared.at_wall_ms),
+            "attempts": fared.attempts,
             "next_attempt_at": _time_or_none(ready_at),
             "blocked_by": blocked_by,
             "error": None
-            if one.error is None
-            else {"code": one.error[0], "description": one.error[1] or "", "at": _time_ms(one.error[2])},
+            if fared.error is None
+            else {"code": fared.error[0], "description": fared.error[1] or "", "at": _time_ms(fared.error[2])},
         }
 
     async def _queue_entry(self, seq: int) -> Payload:
         waiting = await self._store.read(lambda db: list(report.queue(db)))
         for one, blocked_by in _in_sending_order(waiting, self._turns()):
             if one.seq == seq:
-                received, upstream = await self._store.read(lambda db: _payloads(db, seq))
-                entry = self._entry(one, blocked_by)
+                (received, upstream), fared = await self._store.read(
+                    lambda db: (_payloads(db, seq), report.attempted(db, seq))
+                )
+                entry = self._entry(one, fared, blocked_by)
                 return {
                     "v": 1,
                     "at": _time(self._live.now()),

@@ -20,6 +20,10 @@ def layout(evses: Sequence[int]) -> Iterator[tuple[int, int]]:
             yield evse, connector
 
 
+MOST = 100
+"""Connectors of one charger that are believed: a number above it is a defect, and each one would be ours for ever."""
+
+
 class Shown(StrEnum):
     """What the CSMS is told of a connector."""
 

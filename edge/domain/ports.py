@@ -86,9 +86,19 @@ class ChargerPort(Protocol):
         ...
 
     async def call(
-        self, charger: ChargerId, action: str, payload: Payload, *, within: float, urgency: Urgency = Urgency.COMMAND
+        self,
+        charger: ChargerId,
+        action: str,
+        payload: Payload,
+        *,
+        within: float,
+        urgency: Urgency = Urgency.COMMAND,
+        transaction: TransactionNo | None = None,
     ) -> Payload:
-        """The charger's answer. Raises ChargerOffline, CallTimedOut or PeerRefused. `within` seconds."""
+        """The charger's answer, within so many seconds. Raises ChargerOffline, CallTimedOut or PeerRefused.
+
+        `transaction`: the one that the command is about, for its trace.
+        """
         ...
 
 

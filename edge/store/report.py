@@ -60,9 +60,15 @@ class Queued:
     charger: str | None
     lane: int | None
     action: str
+    is_parked: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Attempted:
+    """How a message fared so far."""
+
     at_wall_ms: int
     version: str | None
-    is_parked: bool
     attempts: int
     error: tuple[str, str, int] | None
     """(Code, description, wall ms)."""
@@ -150,30 +156,28 @@ def rows_of_charger(connection: sqlite3.Connection, charger: str, limit: int) ->
 
 
 def queue(connection: sqlite3.Connection) -> Iterator[Queued]:
-    """All that the CSMS does not have, by lane and in the order of commit."""
+    """All that the CSMS does not have, by transaction and in the order of commit."""
     streams = connection.execute(
         "SELECT tx.tx_no, tx.kind, tx.acked_seq, tx.last_seq, tx.parked_seq, g.id, c.up16_connector "
         "FROM tx LEFT JOIN charger g USING (charger_no) LEFT JOIN connector c USING (connector_no) "
-        "WHERE tx.due = 1 OR tx.parked_seq IS NOT NULL"
+        "WHERE tx.due = 1 OR tx.parked_seq IS NOT NULL ORDER BY tx.begin_seq"
     ).fetchall()
     for tx_no, kind, acked_seq, last_seq, parked_seq, charger, connector in streams:
         lane = connector if charger is not None else 0
         for seq, action in exchange.pending(connection, last_seq, acked_seq):
-            row = exchange.load(connection, seq)
-            assert row is not None
-            delivery = connection.execute(
-                "SELECT attempts, error_code, error_description, error_wall_ms FROM delivery WHERE seq = :seq",
-                {"seq": seq},
-            ).fetchone()
-            error = None if delivery is None or delivery[1] is None else (delivery[1], delivery[2], delivery[3])
-            yield Queued(
-                seq, TransactionNo(tx_no), kind, charger, lane, action, row.at_wall_ms, row.version,
-                parked_seq is not None and seq >= parked_seq, 0 if delivery is None else int(delivery[0]), error,
-            )  # fmt: skip
+            is_parked = parked_seq is not None and seq >= parked_seq
+            yield Queued(seq, TransactionNo(tx_no), kind, charger, lane, action, is_parked)
 
 
-def row(connection: sqlite3.Connection, seq: int) -> Exchange | None:
-    return exchange.load(connection, seq)
+def attempted(connection: sqlite3.Connection, seq: int) -> Attempted:
+    """What is known of a message in the queue."""
+    one = exchange.load(connection, seq)
+    assert one is not None
+    found = connection.execute(
+        "SELECT attempts, error_code, error_description, error_wall_ms FROM delivery WHERE seq = :seq", {"seq": seq}
+    ).fetchone()
+    error = None if found is None or found[1] is None else (found[1], found[2], found[3])
+    return Attempted(one.at_wall_ms, one.version, 0 if found is None else int(found[0]), error)
 
 
 def upstream_of(connection: sqlite3.Connection) -> dict[int, int]:
@@ -217,18 +221,10 @@ def parked(connection: sqlite3.Connection) -> list[tuple[int, str, str, int]]:
     )
 
 
-def oldest_waiting_ms(connection: sqlite3.Connection) -> int | None:
-    """When the oldest message that is due was observed; from the first one of each due transaction."""
-    oldest: int | None = None
-    rows = connection.execute("SELECT acked_seq, last_seq FROM tx WHERE due = 1 AND rows > acked_rows").fetchall()
-    for acked_seq, last_seq in rows:
-        pending = exchange.pending(connection, last_seq, acked_seq)
-        if pending and (oldest is None or pending[0][0] < oldest):
-            oldest = pending[0][0]
-    if oldest is None:
-        return None
-    found = exchange.load(connection, oldest)
-    return None if found is None else found.at_wall_ms
+def observed_ms(connection: sqlite3.Connection, seq: int) -> int | None:
+    """When this row was observed."""
+    one = exchange.load(connection, seq)
+    return None if one is None else one.at_wall_ms
 
 
 def notes_of(one: Exchange) -> list[dict[str, str]]:

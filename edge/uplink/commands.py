@@ -191,7 +191,12 @@ class Commands:
         payload = to_charger.remote_stop(target.charger_tx)
         try:
             answer = await self._chargers.call(
-                ChargerId(target.charger), "RemoteStopTransaction", payload, within=FOR_ONE, urgency=Urgency.REMOTE_STOP
+                ChargerId(target.charger),
+                "RemoteStopTransaction",
+                payload,
+                within=FOR_ONE,
+                urgency=Urgency.REMOTE_STOP,
+                transaction=tx_no,
             )
         except _FAILURES as error:
             self._log.warning("remote_stop_failed", charger=target.charger, transaction=tx_no, why=str(error))

@@ -7,6 +7,7 @@ import asyncio
 import ssl
 from base64 import b64encode
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -22,10 +23,11 @@ from edge.domain.ids import TransactionNo
 from edge.domain.ports import CallTimedOut, Clock, Ids, LinkLost, UplinkDown
 from edge.jsontypes import Payload
 from edge.ocppj.actions import Sender as Side
-from edge.ocppj.frames import CSMS_LIMITS, Call, CallError
+from edge.ocppj.frames import CSMS_LIMITS, Call, CallError, encode_json
 from edge.ocppj.peer import CallReceived, RpcPeer
-from edge.store import delivery
+from edge.store import delivery, exchange
 from edge.store.db import Store
+from edge.store.exchange import STATION, Kind, Moment, NewExchange
 from edge.uplink.commands import Commands, Outcome
 from edge.uplink.configuration import Configuration
 from edge.uplink.sender import NotRegistered, Sender
@@ -77,6 +79,7 @@ class UplinkLink:
         configuration: Configuration,
         clock: Clock,
         ids: Ids,
+        moment: Callable[[], Moment],
     ) -> None:
         self._settings = settings
         self._identity = identity
@@ -86,9 +89,11 @@ class UplinkLink:
         self._configuration = configuration
         self._clock = clock
         self._ids = ids
+        self._moment = moment
         self._answered: OrderedDict[str, Outcome] = OrderedDict()
         self._connection: RpcConnection | None = None
         self._tasks: asyncio.TaskGroup | None = None
+        self._executing: dict[asyncio.Task[None], None] = {}  # a dict, because a set has no order
         self._booted_at: datetime | None = None
         self._must_boot = True
         self._failures = 0
@@ -129,8 +134,13 @@ class UplinkLink:
 
     def _become(self, state: str) -> None:
         if state != self.status.state:
+            was_accepted = self.is_accepted()
             self.status.state, self.status.since = state, self._clock.utc_now()
             self._log.info("uplink_state", state=state)
+            if was_accepted or state == "accepted":
+                text = encode_json({"uplink": state})
+                row = NewExchange(self._moment(), STATION, Kind.LINK, text)
+                self._store.defer(lambda db: exchange.append(db, row))
 
     async def _back_off(self) -> None:
         """1, 2, 4 … 64 s and as much again by chance; the whole site is one client, so it may try early."""
@@ -155,13 +165,15 @@ class UplinkLink:
             self._connection = connection
             async with asyncio.TaskGroup() as tasks:
                 self._tasks = tasks
-                work = tasks.create_task(self._work(connection))
+                self._executing[tasks.create_task(self._work(connection))] = None
                 await connection.run()
-                work.cancel()
+                for task in self._executing:
+                    task.cancel()  # nobody is there any more to be answered
             self.status.last_error = f"the CSMS closed the connection (code {socket.close_code})"
             self._log.warning("uplink_closed", code=socket.close_code, reason=socket.close_reason)
         finally:
             self._connection = self._tasks = None
+            self._executing.clear()
             self.status.connected_at = None
             await socket.close()
 
@@ -210,6 +222,7 @@ class UplinkLink:
     # --- registered
 
     async def _work(self, connection: RpcConnection) -> None:
+        lost = 0
         while True:
             if self._needs_boot():
                 await self._register(connection)
@@ -223,6 +236,9 @@ class UplinkLink:
                 self._log.warning("registration_lost", why=str(error))
                 self._become("pending")
                 self._must_boot = True
+                # A CSMS that accepts us and then refuses each message must not be asked without a pause.
+                await asyncio.sleep(min(BACK_OFF_MOST, float(lost)))
+                lost = 2 * lost or 1
 
     def _needs_boot(self) -> bool:
         """interface.md: at start, on a change, and on a reconnect only when the CSMS needs it."""
@@ -273,7 +289,9 @@ class UplinkLink:
             self._connection.reply(call.message_id, known.reply)
             return
         assert self._tasks is not None
-        self._tasks.create_task(self._execute(self._connection, call))
+        task = self._tasks.create_task(self._execute(self._connection, call))
+        self._executing[task] = None
+        task.add_done_callback(lambda done: self._executing.pop(done, None))
 
     async def _execute(self, connection: RpcConnection, call: Call) -> None:
         outcome = await self._commands.execute(call, is_accepted=self.is_accepted())

@@ -91,6 +91,8 @@ class Sender:
         self._on_refused = on_refused
         self._lanes: dict[int, _Lane] = {STATION_LANE: _Lane()}
         self._lane_of: dict[ConnectorNo, int] = {}
+        self._early: dict[ConnectorNo, list[Waiting]] = {}
+        """Of connectors that have no number yet."""
         self._wake = asyncio.Event()
         self._connection: RpcConnection | None = None
         self._epoch = 0
@@ -120,6 +122,8 @@ class Sender:
             if one.no in new and one.no not in self._lane_of and one.upstream is not None:
                 self._lane_of[one.no] = one.upstream
                 self._lane(one.upstream).waiting = deque(waiting.get(one.upstream, ()))
+                for message in self._early.pop(one.no, ()):
+                    self.offer(one.no, message)  # committed since the store was read
         self._station.changed()
         self._wake.set()
 
@@ -127,7 +131,9 @@ class Sender:
         """A row was committed that the CSMS is to get. None: of the station itself."""
         lane = STATION_LANE if connector is None else self._lane_of.get(connector)
         if lane is None:
-            return  # not numbered yet: `connectors_numbered` will find it in the store
+            assert connector is not None
+            self._early.setdefault(connector, []).append(message)
+            return
         queue = self._lane(lane).waiting
         if not queue or queue[-1].seq < message.seq:
             queue.append(message)

@@ -54,7 +54,8 @@ class Station:
         self._news: dict[int, Payload] = {}
         self._changed = asyncio.Event()
         self._changed.set()
-        self._looked = asyncio.Event()
+        self._looks = 0
+        self._applied = 0
         self.connector_count = 0
 
     def changed(self) -> None:
@@ -98,7 +99,12 @@ class Station:
 
     async def _look(self) -> float | None:
         """Find what is news; when to look again without being told."""
+        self._looks += 1
+        this_look = self._looks
         seen = await self._store.write(_look_up)
+        if this_look < self._applied:
+            return None  # a later look has been here already
+        self._applied = this_look
         self.connector_count = len(seen)
         now, wall = self._clock.monotonic(), self._clock.utc_now()
         wake_at: float | None = now + 30.0  # the station's own health has no event
