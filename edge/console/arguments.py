@@ -135,7 +135,7 @@ def _add_local_commands(commands: "_Commands[Parser]") -> None:
         "run",
         "run the daemon in the foreground",
         "  edge run --config site.toml     as systemd runs it, with another file\n\n"
-        "SIGTERM and Ctrl-C end it cleanly; SIGHUP reads the configuration again.",
+        "SIGTERM and Ctrl-C end it cleanly. A changed file needs a restart.",
     )
     _add_options(run, ("config",))
     check = _command(
