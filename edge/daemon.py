@@ -37,7 +37,9 @@ from edge.store.db import Store, open_store
 from edge.store.exchange import Moment
 from edge.uplink.commands import Commands, Outside
 from edge.uplink.configuration import Configuration
+from edge.uplink.lanes import Lanes
 from edge.uplink.link import Identity, UplinkLink
+from edge.uplink.outcomes import Outcomes
 from edge.uplink.sender import Sender
 from edge.uplink.site_reports import SiteReports
 from edge.uplink.station import Health, Station
@@ -169,11 +171,18 @@ class Daemon:
             await store.write(boots.station_settings), config.authorization.offline, lambda: station.connector_count
         )
         order = Order.FAIR if config.uplink is None else Order(config.uplink.order)
-        sender = Sender(
-            store, station, configuration, clock, moment, order,
+        lanes = Lanes(store, clock, order)
+        await lanes.load()
+        outcomes = Outcomes(
+            store,
+            lanes,
+            station,
+            configuration,
+            clock,
+            moment,
             on_refused=lambda tx_no: in_background(commands.stop_refused(tx_no)),
-        )  # fmt: skip
-        await sender.load()
+        )
+        sender = Sender(store, lanes, outcomes, station, configuration, clock, moment)
         reports = SiteReports(store, sender, configuration, clock, ids, moment, lambda: _good_reading(grid))
         outside = Outside(
             restart=lambda: self.leave(Ending.RESTART),
@@ -181,7 +190,7 @@ class Daemon:
             has_site_reading=lambda: _good_reading(grid) is not None,
             report_site=lambda: in_background(reports.report()),
         )
-        commands = Commands(store, roster, station, sender, configuration, moment, outside)
+        commands = Commands(store, roster, station, sender, outcomes, configuration, moment, outside)
         link = self._uplink(store, sender, commands, configuration, moment)
         charger_parts = ChargerParts(
             store=store,
@@ -194,7 +203,7 @@ class Daemon:
             on_connectors=on_connectors,
             on_status=lambda _charger: station.changed(),
         )
-        parts = Parts(config, store, clock, ids, roster, pollers, sender, link, commands)
+        parts = Parts(config, store, clock, ids, roster, pollers, lanes, sender, link, commands)
         self.inside = Inside(parts)
         chargers = ChargerServer(config, roster, charger_parts, clock, ids, partial(adopt, parts))
         warm_up("1.6", WARM)

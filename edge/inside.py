@@ -28,6 +28,7 @@ from edge.site.poller import MeterPoller
 from edge.store import Connection, connectors, remote_starts, transactions
 from edge.store.db import Store
 from edge.uplink.commands import Commands
+from edge.uplink.lanes import Lanes
 from edge.uplink.link import UplinkLink
 from edge.uplink.sender import Sender
 
@@ -53,6 +54,7 @@ class Parts:
     ids: Ids
     roster: Roster
     pollers: Sequence[MeterPoller]
+    lanes: Lanes
     sender: Sender
     uplink: UplinkLink | None
     commands: Commands
@@ -126,11 +128,11 @@ class Inside:
         return [poller.state() for poller in self._parts.pollers]
 
     def ready_at(self, lane: int) -> datetime | None:
-        wait = self._parts.sender.ready_in(lane)
+        wait = self._parts.lanes.ready_in(lane)
         return None if wait is None else self.now() + timedelta(seconds=wait)
 
     def oldest_waiting(self) -> int | None:
-        return min((head.seq for head in self._parts.sender.heads().values()), default=None)
+        return self._parts.lanes.oldest()
 
     def alarms(self) -> list[Alarm]:
         """What a person must know of now; parked messages are added from the store."""

@@ -25,6 +25,7 @@ from edge.store import Connection, boots, connectors, exchange, remote_starts, t
 from edge.store.db import Store
 from edge.store.exchange import STATION, Kind, Moment, NewExchange
 from edge.uplink.configuration import Configuration
+from edge.uplink.outcomes import Outcomes
 from edge.uplink.sender import Sender
 from edge.uplink.station import Station
 
@@ -56,6 +57,7 @@ class Commands:
         chargers: ChargerPort,
         station: Station,
         sender: Sender,
+        outcomes: Outcomes,
         configuration: Configuration,
         moment: Callable[[], Moment],
         outside: "Outside",
@@ -64,6 +66,7 @@ class Commands:
         self._chargers = chargers
         self._station = station
         self._sender = sender
+        self._outcomes = outcomes
         self._configuration = configuration
         self._moment = moment
         self._outside = outside
@@ -173,7 +176,7 @@ class Commands:
     async def _remote_stop(self, payload: Payload) -> Outcome:
         match dialect.address(payload):
             case ToTransaction(csms_tx):
-                found = await self._store.write(lambda db: transactions.by_csms_tx(db, self._sender.epoch, csms_tx))
+                found = await self._store.write(lambda db: transactions.by_csms_tx(db, self._outcomes.epoch, csms_tx))
             case _:
                 found = []
         open_ones = [(tx, charger_no) for tx, charger_no in found if tx.is_open]

@@ -16,7 +16,8 @@ from edge.store.db import CommitFailed, Store
 from edge.store.delivery import Waiting
 from edge.store.exchange import STATION, Kind, Moment, NewExchange
 from edge.uplink.configuration import Configuration
-from edge.uplink.sender import VERSION, Sender
+from edge.uplink.outcomes import VERSION
+from edge.uplink.sender import Sender
 
 IDLE = 60.0
 """Seconds between looks at the setting while it is 0: off."""
