@@ -21,7 +21,9 @@ from edge.chargers.server import ChargerServer
 from edge.config import Config
 from edge.console.actions import Actions
 from edge.console.server import ConsoleServer
-from edge.console.views import Views
+from edge.console.views_messages import MessageViews
+from edge.console.views_sessions import SessionViews
+from edge.console.views_site import SiteViews
 from edge.domain.connectors import layout
 from edge.domain.delivery import Order
 from edge.domain.ids import ChargerId, ConnectorNo, TransactionNo
@@ -240,23 +242,24 @@ class Daemon:
     async def _open_console(
         self, path: Path, store: Store, live: Inside, tasks: asyncio.TaskGroup
     ) -> "asyncio.Task[None]":
-        views, actions = Views(store, live), Actions(live)
+        site, sessions, messages = SiteViews(store, live), SessionViews(store, live), MessageViews(store, live)
+        actions = Actions(live)
         console = ConsoleServer(
             path,
             answers={
-                "status": views.status,
-                "uplink": views.uplink,
-                "chargers": views.chargers,
-                "meter": views.meter,
-                "sessions": views.sessions,
-                "session": views.session,
-                "queue": views.queue,
-                "trace": views.trace,
+                "status": site.status,
+                "uplink": site.uplink,
+                "chargers": site.chargers,
+                "meter": site.meter,
+                "sessions": sessions.sessions,
+                "session": sessions.session,
+                "queue": messages.queue,
+                "trace": messages.trace,
                 "adopt": actions.adopt,
                 "start": actions.start,
                 "stop": actions.stop,
             },
-            streams={"status": views.watch_status, "meter": views.watch_meter, "trace": views.follow_trace},
+            streams={"status": site.watch_status, "meter": site.watch_meter, "trace": messages.follow_trace},
         )
         task = tasks.create_task(console.run())
         listening = tasks.create_task(console.listening.wait())

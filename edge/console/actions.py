@@ -5,7 +5,7 @@ import binascii
 
 from edge.console.errors import CommandError
 from edge.console.live import Live, NoSuchConnector, NotPending, PasswordNeeded
-from edge.console.views import no_such_session, session_number
+from edge.console.views_sessions import no_such_session, session_number
 from edge.domain.ports import ChargerOffline
 from edge.jsontypes import JsonValue, Payload
 

@@ -1,0 +1,163 @@
+"""`edge sessions` and `edge session`: what was charged, and how far the CSMS knows of it. Reads only."""
+
+import json
+
+from edge.console.errors import CommandError
+from edge.console.live import Live
+from edge.console.times import time, time_ms
+from edge.dialects import timestamps
+from edge.dialects.v16 import observe, station
+from edge.domain.ids import session_name
+from edge.jsontypes import JsonValue, Payload
+from edge.store import Connection, report
+from edge.store.db import Store
+from edge.store.exchange import Exchange, Kind
+from edge.store.report import Session
+
+
+class SessionViews:
+    """Each method answers one command. Raises CommandError for what the person is to be told."""
+
+    def __init__(self, store: Store, live: Live) -> None:
+        self._store = store
+        self._live = live
+
+    async def sessions(self, args: Payload) -> Payload:
+        since = timestamps.parse(args.get("since"))
+        charger = args.get("charger")
+        found = await self._store.read(
+            lambda db: [
+                self._session(db, one)
+                for one in report.sessions(
+                    db,
+                    only_open=args.get("open") is True,
+                    charger=charger if isinstance(charger, str) else None,
+                    since_ms=None if since is None else round(since.timestamp() * 1000),
+                )
+            ]
+        )
+        return {"v": 1, "at": time(self._live.now()), "sessions": found}
+
+    async def session(self, args: Payload) -> Payload:
+        number = session_number(args.get("session"))
+
+        def look(db: Connection) -> Payload | None:
+            one = report.session(db, number)
+            return None if one is None else {**self._session(db, one), **self._details(db, one)}
+
+        found = await self._store.read(look)
+        if found is None:
+            raise no_such_session(args.get("session"))
+        return {"v": 1, "at": time(self._live.now()), "session": found}
+
+    def _session(self, db: Connection, one: Session) -> Payload:
+        waiting = one.rows - one.acked_rows
+        parked = one.parked_seq is not None
+        energy = None
+        if one.meter_start_wh is not None:
+            last = one.meter_stop_wh if one.state == "ended" else _last_register(db, one)
+            energy = None if last is None else last - one.meter_start_wh
+        return {
+            "session": session_name(one.tx_no),
+            "state": one.state,
+            "charger": one.charger,
+            "evse": one.evse,
+            "connector": one.connector,
+            "upstream_connector": one.upstream_connector,
+            "ocpp": "1.6",
+            "id_token": one.id_token,
+            "charger_transaction_id": None if one.charger_tx is None else int(one.charger_tx),
+            "csms_transaction_id": None if one.csms_tx is None else int(one.csms_tx),
+            "remote_start": one.remote_start,
+            "started_at": time_ms(one.started_wall_ms),
+            "ended_at": time_ms(one.ended_wall_ms),
+            "meter_start_wh": one.meter_start_wh,
+            "meter_stop_wh": one.meter_stop_wh,
+            "energy_wh": energy,
+            "end_reason": one.end_reason,
+            "end_cause": "charger" if one.state == "ended" else None,
+            "idle_s": None,
+            "started_offline": one.started_offline,
+            "delivery": {
+                "state": "parked" if parked else "waiting" if waiting or one.state == "open" else "delivered",
+                "waiting": 0 if parked else waiting,
+                "acked": one.acked_rows,
+                "parked": waiting if parked else 0,
+            },
+        }
+
+    def _details(self, db: Connection, one: Session) -> Payload:
+        rows = report.rows_of(db, one)
+        outstanding = self._live.uplink().outstanding
+        return {
+            "authorization": {
+                "decision": None
+                if one.decision is None
+                else "accepted"
+                if one.decision == "Accepted"
+                else "refused",
+                "source": one.decision_source,
+                "at": time_ms(one.decided_wall_ms),
+                "csms_verdict": one.csms_verdict,
+                "csms_verdict_at": time_ms(one.csms_verdict_wall_ms),
+            },
+            "messages": [
+                _message(row, rows, one, None if outstanding is None else outstanding.seq) for row in rows if row.relay
+            ],
+            "intervals": [],
+            "notes": [
+                {"at": time_ms(row.at_wall_ms), "rule": note["rule"], "message": note["message"],
+                 "evidence": [str(row.seq)]}
+                for row in rows
+                for note in report.notes_of(row)
+            ],
+        }  # fmt: skip
+
+
+def session_number(value: JsonValue) -> int:
+    """The number of `S42`; raises CommandError."""
+    if isinstance(value, str) and value[:1] in {"S", "s"} and value[1:].isdigit() and len(value) < 19:
+        return int(value[1:])
+    raise no_such_session(value)
+
+
+def no_such_session(value: JsonValue) -> CommandError:
+    return CommandError("no_such_session", f"There is no session {value!r}.", "edge sessions lists them.")
+
+
+def _last_register(db: Connection, one: Session) -> int | None:
+    text = report.last_energy_text(db, one)
+    if text is None:
+        return one.meter_start_wh
+    measured = observe.observe("MeterValues", json.loads(text)[3])
+    return getattr(measured, "register_wh", None)
+
+
+def _message(row: Exchange, rows: list[Exchange], one: Session, outstanding: int | None) -> Payload:
+    answers = [each for each in rows if each.kind is Kind.CSMS_ANSWER and each.cause_seq == row.seq]
+    last = answers[-1] if answers else None
+    state = "acked"
+    if row.seq > one.acked_seq:
+        state = "sending" if row.seq == outstanding else "waiting"
+        if one.parked_seq is not None and row.seq >= one.parked_seq:
+            state = "parked"
+    return {
+        "seq": row.seq,
+        "action": row.action,
+        "observed_at": time_ms(row.at_wall_ms),
+        "stored_at": time_ms(row.at_wall_ms),
+        "sent_at": None if last is None else time_ms(report.sent_ms(last)),
+        "acked_at": None if last is None or state != "acked" else time_ms(last.at_wall_ms),
+        "attempts": len(answers),
+        "state": state,
+        "result": None if last is None else _result(last.text),
+    }
+
+
+def _result(text: str) -> str:
+    """One word for what the CSMS answered."""
+    frame = json.loads(text)
+    if frame[0] == 4:
+        return str(frame[2])
+    info = station.token_info(frame[2])
+    return "Accepted" if info is None else info.status
