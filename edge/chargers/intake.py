@@ -4,9 +4,11 @@
 told to the sender (`edge/uplink/sender.py`) through `on_stored`, after the commit.
 """
 
+import asyncio
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import structlog
 
@@ -31,7 +33,7 @@ from edge.domain.ports import CallTimedOut, CsmsPort, PeerRefused, UplinkDown
 from edge.jsontypes import Payload
 from edge.ocppj.peer import CallReceived
 from edge.ocppj.schemas import Violation
-from edge.store import tokens
+from edge.store import Connection, tokens
 from edge.store.db import Store
 from edge.store.exchange import Moment
 
@@ -86,13 +88,13 @@ class Intake:
             case TransactionStarted():
                 return await self._start(said, event)
             case EnergyMeasured():
-                return self._done(await self._parts.store.write(lambda db: records.record_values(db, said, event)))
+                return await self._record(lambda db: records.record_values(db, said, event))
             case TransactionEnded():
-                return self._done(await self._parts.store.write(lambda db: records.record_stop(db, said, event)))
+                return await self._record(lambda db: records.record_stop(db, said, event))
             case ConnectorStatusChanged():
                 if event.connector <= MOST_CONNECTORS:
                     self.highest_connector = max(self.highest_connector, event.connector)
-                reply = self._done(await self._parts.store.write(lambda db: records.record_status(db, said, event)))
+                reply = await self._record(lambda db: records.record_status(db, said, event))
                 self._parts.on_status(self._charger_no)
                 return reply
             case TokenPresented():
@@ -100,9 +102,7 @@ class Intake:
             case ChargerBooted():
                 interval = self._parts.defaults.heartbeat_interval
                 answer = replies.boot(authorization.ACCEPTED, said.at.wall, interval)
-                return self._done(
-                    await self._parts.store.write(lambda db: records.record_boot(db, said, event, answer))
-                )
+                return await self._record(lambda db: records.record_boot(db, said, event, answer))
             case None:
                 return await self._plain(said)
 
@@ -117,12 +117,13 @@ class Intake:
                 answer = replies.EMPTY
             case action:
                 return Refusal("NotSupported", f"{action} is not supported by this controller")
-        return self._done(await self._parts.store.write(lambda db: records.record_plain(db, said, answer)))
+        return await self._record(lambda db: records.record_plain(db, said, answer))
 
     async def _start(self, said: Said, event: TransactionStarted) -> Reply:
         policy = self._policy()
-        start = await self._parts.store.write(lambda db: records.record_start(db, said, event, policy))
-        self._done(start.recorded)
+        stored = self._parts.store.submit(lambda db: records.record_start(db, said, event, policy))
+        stored.add_done_callback(lambda done: self._tell_soon(done.result().recorded) if _is_stored(done) else None)
+        start = await asyncio.shield(stored)
         if start.decision.verdict is not Verdict.ASK:
             return start.recorded.answer
         # Its evidence is on disk; the StartTransaction that goes up is the question (architecture, flow (i) 5).
@@ -177,8 +178,20 @@ class Intake:
         offline = OfflinePolicy(self._parts.authorization.offline)
         return Policy(offline, uplink, self._parts.transaction_id_base)
 
-    def _done(self, recorded: Recorded) -> Payload:
-        """After the commit: tell the others."""
+    async def _record(self, unit: Callable[[Connection], Recorded]) -> Payload:
+        """Run a unit; the answer, after the commit."""
+        stored = self._parts.store.submit(unit)
+        stored.add_done_callback(lambda done: self._tell_soon(done.result()) if _is_stored(done) else None)
+        return (await asyncio.shield(stored)).answer
+
+    def _tell_soon(self, recorded: Recorded) -> None:
+        """Called at the commit itself, also when the link has ended meanwhile: what is stored must be sent.
+
+        One turn later, so that the charger's answer is on its way before the relay begins.
+        """
+        asyncio.get_running_loop().call_soon(self._tell, recorded)
+
+    def _tell(self, recorded: Recorded) -> None:
         if recorded.is_repeat:
             self.counts["repeats"] += 1
         for rule in recorded.rules:
@@ -188,7 +201,10 @@ class Intake:
             self._parts.on_connectors(recorded.new_connectors)
         if recorded.stored is not None:
             self._parts.on_stored(recorded.stored)
-        return recorded.answer
+
+
+def _is_stored(done: "asyncio.Future[Any]") -> bool:
+    return not done.cancelled() and done.exception() is None
 
 
 def _told(decision: Decision) -> Payload:

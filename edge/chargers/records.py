@@ -19,15 +19,12 @@ from edge.domain.events import (
     TransactionStarted,
 )
 from edge.domain.ids import ChargerNo, ChargerTransactionId, ConnectorNo, IdToken, TransactionNo
-from edge.domain.transactions import attribute_stop, attribute_values, start_key
+from edge.domain.transactions import OLDEST_BELIEVED_YEAR, attribute_stop, attribute_values, start_key
 from edge.jsontypes import Payload
 from edge.ocppj.frames import Call, encode_json, result_text
 from edge.store import Connection, boots, connectors, delivery, exchange, remote_starts, repeats, tokens, transactions
 from edge.store.exchange import Kind, Moment, NewExchange
 from edge.store.transactions import NewTransaction
-
-OLDEST_BELIEVED_YEAR = 2020
-"""A start before it was made by a clock that was not set: its key holds for this boot only (store.md)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +128,7 @@ def _connector(
 def record_start(connection: Connection, said: Said, started: TransactionStarted, policy: Policy) -> StartRecorded:
     """A StartTransaction: known by its key when it is a repetition, else a new transaction with its evidence."""
     key = start_key(said.charger, started)
-    if started.at is None or started.at.year < OLDEST_BELIEVED_YEAR:
+    if started.at is None or started.at.year < OLDEST_BELIEVED_YEAR:  # its clock was not set: known in this boot only
         key += said.at.boot_no.to_bytes(4, "big")
     known = transactions.by_start_key(connection, key)
     if known is not None:

@@ -55,9 +55,10 @@ class Turns:
         self._served.add(chosen)
         return chosen
 
-    @staticmethod
-    def next_ready(heads: Mapping[Lane, Head]) -> float | None:
-        """When the first lane may be served."""
+    def next_ready(self, heads: Mapping[Lane, Head]) -> float | None:
+        """When a lane may be served again."""
+        if self.order is Order.CHRONOLOGICAL and heads:
+            return min(heads.values(), key=lambda head: head.seq).ready_at
         return min((head.ready_at for head in heads.values()), default=None)
 
 

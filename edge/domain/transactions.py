@@ -12,6 +12,9 @@ from datetime import datetime
 from edge.domain.events import EnergyMeasured, TransactionEnded, TransactionStarted
 from edge.domain.ids import ChargerNo, ChargerTransactionId, ConnectorNo, IdToken, TransactionNo
 
+OLDEST_BELIEVED_YEAR = 2020
+"""A time before it was told by a clock that was not set."""
+
 
 @dataclass(frozen=True, slots=True)
 class Transaction:
@@ -64,9 +67,10 @@ def attribute_stop(
         if named.is_open:
             return Attribution(named, relay=True)
         return Attribution(named, relay=False, rule="duplicate_stop")
-    if ended.transaction is None and len(open_of_charger) == 1:
-        return Attribution(open_of_charger[0], relay=True, rule="stop_attached_to_only_transaction")
-    matching = [candidate for candidate in open_of_charger if _could_end(ended, candidate)]
+    possible = [candidate for candidate in open_of_charger if not _is_before(ended.at, candidate.started_at)]
+    if ended.transaction is None and len(open_of_charger) == len(possible) == 1:
+        return Attribution(possible[0], relay=True, rule="stop_attached_to_only_transaction")
+    matching = [candidate for candidate in possible if _could_end(ended, candidate)]
     if len(matching) == 1:
         return Attribution(matching[0], relay=True, rule="stop_attached_by_token")
     return Attribution(None, relay=False, rule="orphan_stop")
@@ -81,4 +85,7 @@ def _could_end(ended: TransactionEnded, candidate: Transaction) -> bool:
 
 
 def _is_before(at: datetime | None, start: datetime | None) -> bool:
-    return at is not None and start is not None and at < start
+    """Whether it was before the start, as far as the clocks were set (1970 after a boot says nothing)."""
+    if at is None or start is None or at.year < OLDEST_BELIEVED_YEAR:
+        return False
+    return at < start

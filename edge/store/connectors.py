@@ -4,6 +4,7 @@ import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from edge.domain.connectors import MOST
 from edge.domain.events import ChargerBooted
 from edge.domain.ids import ChargerId, ChargerNo, ConnectorNo, UpstreamConnector
 
@@ -178,7 +179,8 @@ def count(connection: sqlite3.Connection, charger_no: ChargerNo, said: int) -> t
 
     0: still not known; the next boot, or the first connector that it names, will tell.
     """
-    total = max([said, *(one.conn for one in connectors_of(connection, charger_no))])
+    named = [one.conn for one in connectors_of(connection, charger_no) if one.conn <= MOST]
+    total = min(max([said, *named]), MOST)
     if total == 0:
         return ()
     connection.execute(

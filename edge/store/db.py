@@ -32,6 +32,9 @@ APPLICATION_ID = 0x45444745  # "EDGE"
 GROUP_AT_MOST = 512
 RIDE_AT_MOST = 10.0
 """Seconds that a deferred row may wait for a commit to ride in."""
+RETRY_PAUSE = 5.0
+"""Seconds after a failed commit before what rides along is tried again by itself."""
+CLOSING_TRIES = 3
 
 # reliability.md 3.1. Each is verified after it was set: a setting that is silently refused (journal_mode on a file
 # system without shared memory, say) would break the promise that an acknowledged event survives a power cut.
@@ -106,6 +109,7 @@ class Store:
         self._riding: deque[_Waiting] = deque()
         self._wake = asyncio.Event()
         self._unsettled_since: float | None = None
+        self._retry_at = 0.0
         self._log = structlog.get_logger("edge.store")
         self.commits = 0
         self.failed_commits = 0
@@ -122,8 +126,11 @@ class Store:
         return done
 
     async def write(self, unit: Unit[T]) -> T:
-        """The unit's result, after its commit. Raises what the unit raised, or CommitFailed."""
-        return await self.submit(unit)
+        """The unit's result, after its commit. Raises what the unit raised, or CommitFailed.
+
+        Cancelling the caller does not stop the unit.
+        """
+        return await asyncio.shield(self.submit(unit))
 
     def defer(self, unit: Unit[Any]) -> None:
         """Let a unit ride in the next commit. Only for what may be lost in a crash."""
@@ -133,8 +140,11 @@ class Store:
     async def read(self, query: Unit[T]) -> T:
         """The query's result on the read-only connection. For showing, never for deciding."""
         if self._unsettled_since is not None or self._riding:
-            await self.write(chains.settle)
-            self._unsettled_since = None
+            try:
+                await self.write(chains.settle)
+            except CommitFailed as error:
+                # Whoever looks inside because the disk is full must see what there is.
+                self._log.warning("shown_without_the_newest", why=str(error))
         return await self._reader.run(query)
 
     async def run(self) -> None:
@@ -148,26 +158,33 @@ class Store:
         while not self._waiting:
             self._wake.clear()
             since = self._riding[0].since if self._riding else self._unsettled_since
+            until = None if since is None else max(since + RIDE_AT_MOST, self._retry_at)
             try:
-                async with asyncio.timeout_at(None if since is None else since + RIDE_AT_MOST):
+                async with asyncio.timeout_at(until):
                     await self._wake.wait()
             except TimeoutError:
                 return
 
-    async def _take_group(self) -> None:
+    async def _take_group(self) -> bool:
+        """Commit what waits, with what rides along; whether that worked."""
         now = self._clock.monotonic()
         group = list(self._riding)
         self._riding.clear()
         while self._waiting and len(group) < GROUP_AT_MOST:
             group.append(self._waiting.popleft())
-        if self._unsettled_since is None:
-            self._unsettled_since = now
-        elif now - self._unsettled_since >= RIDE_AT_MOST:
+        is_settling = self._unsettled_since is not None and now - self._unsettled_since >= RIDE_AT_MOST
+        if is_settling:
             group.append(_Waiting(chains.settle, None, now))
+        is_stored = await self._group(group)
+        if not is_stored:
+            self._retry_at = self._clock.monotonic() + RETRY_PAUSE
+        elif is_settling:
             self._unsettled_since = None
-        await self._group(group)
+        elif self._unsettled_since is None:
+            self._unsettled_since = now
+        return is_stored
 
-    async def _group(self, group: list[_Waiting]) -> None:
+    async def _group(self, group: list[_Waiting]) -> bool:
         try:
             outcomes = await self._writer.run(lambda connection: _run_group(connection, [item.unit for item in group]))
         except sqlite3.Error as error:
@@ -180,7 +197,7 @@ class Store:
             for item in group:
                 if item.done is not None and not item.done.done():
                     item.done.set_exception(CommitFailed(f"nothing of this was stored: {error}"))
-            return
+            return False
         finally:
             self.answered_at = self._clock.monotonic()
         self.commits += 1
@@ -195,11 +212,13 @@ class Store:
                 item.done.set_exception(error_of_unit)
             else:
                 item.done.set_result(result)
+        return True
 
     async def close(self) -> None:
         """Store what still waits, then let go of the file. Call after `run` has ended."""
-        while self._waiting or self._riding:
-            await self._take_group()
+        failures = 0
+        while (self._waiting or self._riding) and failures < CLOSING_TRIES:
+            failures += not await self._take_group()
         await self._group([_Waiting(chains.settle, None, self._clock.monotonic())])
         await self._reader.close()
         await self._writer.close()
@@ -214,6 +233,9 @@ def _run_group(connection: sqlite3.Connection, units: list[Unit[Any]]) -> list[t
             connection.execute("SAVEPOINT unit")
             try:
                 outcomes.append((unit(connection), None))
+            except StopIteration as error:  # which no future takes
+                connection.execute("ROLLBACK TO unit")
+                outcomes.append((None, RuntimeError(f"a unit let {error!r} out")))
             except Exception as error:  # noqa: BLE001 - it belongs to whoever submitted the unit
                 connection.execute("ROLLBACK TO unit")
                 outcomes.append((None, error))
@@ -240,7 +262,7 @@ async def open_store(path: Path, open_database: OpenDatabase, clock: Clock) -> S
         await writer.run(repeats.load)
         reader = await open_database(path)
         await reader.run(lambda connection: connection.execute("PRAGMA query_only = ON").close())
-    except sqlite3.Error as error:
+    except (sqlite3.Error, StoreUnusable) as error:
         await writer.close()
         raise StoreUnusable(f"{path}: {error}") from error
     except BaseException:
@@ -339,4 +361,4 @@ def statements(text: str) -> list[str]:
         if sqlite3.complete_statement(buffer):
             found.append(buffer)
             buffer = ""
-    return [statement for statement in found if statement.strip()]
+    return [statement for statement in [*found, buffer] if statement.strip()]

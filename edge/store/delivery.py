@@ -167,7 +167,12 @@ def park(
     """Give up on it for now, and with it on the transaction's later messages: kept and shown, not sent."""
     failed(connection, seq, attempts, code, description, wall_ms)
     connection.execute("UPDATE delivery SET state = 'parked' WHERE seq = :seq", {"seq": seq})
-    connection.execute("UPDATE tx SET parked_seq = :seq, due = 0 WHERE tx_no = :tx", {"seq": seq, "tx": tx_no})
+    # A stream of values outside of transactions ends with it; the next value begins a new one.
+    connection.execute(
+        "UPDATE tx SET parked_seq = :seq, due = 0, state = CASE kind WHEN 'meter' THEN 'ended' ELSE state END "
+        "WHERE tx_no = :tx",
+        {"seq": seq, "tx": tx_no},
+    )
 
 
 def park_orphan(
@@ -182,10 +187,21 @@ def park_orphan(
 
 
 def has_undelivered_before(connection: sqlite3.Connection, tx_no: TransactionNo) -> bool:
-    """Whether an earlier transaction of the same token is not delivered yet."""
-    row = connection.execute(
-        "SELECT 1 FROM tx older JOIN tx this ON this.tx_no = :tx WHERE older.due = 1 AND older.kind = 'transaction' "
-        "AND older.tx_no < this.tx_no AND lower(older.id_token) = lower(this.id_token) LIMIT 1",
+    """Whether something of an earlier transaction of the same token is not delivered yet."""
+    older = connection.execute(
+        "SELECT older.tx_no, older.acked_rows FROM tx older JOIN tx this ON this.tx_no = :tx "
+        "WHERE older.due = 1 AND older.kind = 'transaction' AND older.tx_no < this.tx_no "
+        "AND lower(older.id_token) = lower(this.id_token)",
         {"tx": tx_no},
-    ).fetchone()
-    return row is not None
+    ).fetchall()
+    return any(chains.tx_end(connection, number)[1] > acked_rows for number, acked_rows in older)
+
+
+def passed_over(connection: sqlite3.Connection, row: Exchange) -> list[Waiting]:
+    """Earlier messages of the same transaction that are not acknowledged: they come first, whoever forgot them."""
+    assert row.tx_no is not None
+    acked = connection.execute("SELECT acked_seq FROM tx WHERE tx_no = :tx", {"tx": row.tx_no}).fetchone()[0]
+    if row.prev_tx is None or row.prev_tx <= acked:
+        return []
+    earlier = exchange.pending(connection, row.prev_tx, acked)
+    return [Waiting(seq, action in START_OR_STOP) for seq, action in earlier]

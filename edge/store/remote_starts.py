@@ -25,7 +25,8 @@ def expect(
 ) -> None:
     """A start of this token on this connector is to come; `request` names the command that asked for it."""
     connection.execute(
-        "INSERT INTO id_map (kind, station_no, upstream_id, charger_no, downstream_id, expires_wall_ms, detail) "
+        "INSERT OR REPLACE INTO id_map "
+        "(kind, station_no, upstream_id, charger_no, downstream_id, expires_wall_ms, detail) "
         "VALUES ('remote_start', 1, :request, :charger, :request, :expires, :detail)",
         {
             "request": request,

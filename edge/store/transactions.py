@@ -17,12 +17,15 @@ from edge.domain.ids import (
     TransactionNo,
 )
 from edge.domain.transactions import Transaction
+from edge.store import boots
 
 TRANSACTION = "transaction"
 METER = "meter"
 """Meter values outside of a transaction: a stream of a connector, or of the station itself, that never ends."""
 ORPHAN = "orphan"
 """A stop that no transaction matches: kept and shown, not sent."""
+
+FIRST_STREAM = 2**40
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +61,18 @@ def _transaction(row: tuple[object, ...]) -> Transaction:
 
 
 def begin(connection: sqlite3.Connection, new: NewTransaction) -> TransactionNo:
-    """A new transaction, open; its number. The row that began it is appended next, with `begin_seq` for its number."""
+    """A new transaction, open; its number. The row that began it is appended next, with `begin_seq` for its number.
+
+    Sessions are numbered without gaps for people; what else is a stream of messages has numbers of its own.
+    """
+    counter, first = ("session", 1) if new.kind == TRANSACTION else ("stream", FIRST_STREAM)
     row = connection.execute(
-        "INSERT INTO tx (kind, charger_no, connector_no, charger_tx, start_key, id_token, state, begin_seq, last_seq, "
-        "started_wall_ms, meter_start_wh, remote_start, started_offline) VALUES (:kind, :charger, :connector, "
-        ":charger_tx, :key, :token, 'open', :begin, 0, :started, :meter_start, :remote, :offline) RETURNING tx_no",
+        "INSERT INTO tx (tx_no, kind, charger_no, connector_no, charger_tx, start_key, id_token, state, begin_seq, "
+        "last_seq, started_wall_ms, meter_start_wh, remote_start, started_offline) "
+        "VALUES (:tx_no, :kind, :charger, :connector, :charger_tx, :key, :token, 'open', :begin, "
+        "0, :started, :meter_start, :remote, :offline) RETURNING tx_no",
         {
+            "tx_no": boots.next_number(connection, counter, first),
             "kind": new.kind,
             "charger": new.charger_no,
             "connector": new.connector_no,

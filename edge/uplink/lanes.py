@@ -32,6 +32,10 @@ class Lane:
         """Whether this message is the one whose turn comes next."""
         return bool(self.waiting) and self.waiting[0].seq == seq
 
+    def put_first(self, messages: Sequence[Waiting]) -> None:
+        """These come before the head."""
+        self.waiting.extendleft(reversed(messages))
+
     def advance(self) -> Waiting:
         """The head is done with; the next one starts afresh."""
         self.failures, self.ready_at, self.is_repaired = 0, 0.0, False

@@ -10,6 +10,7 @@ import json
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import structlog
 
@@ -44,6 +45,14 @@ class _Question:
     action: str
     payload: Payload
     answer: asyncio.Future[Payload]
+
+
+class Prepared(NamedTuple):
+    """A message as it is to be sent, unless others come first."""
+
+    message: Message
+    payload: Payload
+    passed_over: list[Waiting]
 
 
 class Sender:
@@ -229,7 +238,11 @@ class Sender:
         if prepared is None:
             lane.advance()  # its transaction was parked, or the CSMS has it
             return
-        message, payload = prepared
+        message, payload, passed_over = prepared
+        if passed_over:
+            self._log.error("messages_passed_over", before=head.seq, seqs=[one.seq for one in passed_over])
+            lane.put_first(passed_over)
+            return
         if not is_bindable(message):
             self._wait_for_id(lane)
             return
@@ -246,7 +259,7 @@ class Sender:
         """The id that the CSMS gave to the start is not stored: the disk is in trouble, and the start comes again."""
         lane.ready_at = self._clock.monotonic() + back_off(1)
 
-    def _prepare(self, db: Connection, seq: int, *, is_repaired: bool) -> tuple[Message, Payload] | None:
+    def _prepare(self, db: Connection, seq: int, *, is_repaired: bool) -> Prepared | None:
         """Read, verify, write for the CSMS; starts and stops are bound before they are sent for the first time."""
         message = delivery.message(db, seq)
         if message is None:
@@ -254,10 +267,11 @@ class Sender:
         if not exchange.is_intact(db, message.row):
             delivery.park(db, seq, message.tx_no, "damaged", "its digest does not fit", 0, self._moment().wall_ms)
             return None
+        passed_over = delivery.passed_over(db, message.row)
+        if passed_over or not is_bindable(message):
+            return Prepared(message, {}, passed_over)
         if message.bound is not None and not is_repaired:
-            return message, json.loads(message.bound)
-        if not is_bindable(message):
-            return message, {}
+            return Prepared(message, json.loads(message.bound), [])
         payload = render(message)
         if is_repaired:
             payload, losses = schemas.without_forbidden(VERSION, message.row.action or "", payload)
@@ -266,7 +280,7 @@ class Sender:
             exchange.append(db, row)
         if is_repaired or message.row.action in delivery.START_OR_STOP:
             delivery.bind(db, seq, self._outcomes.epoch, encode_json(payload))
-        return message, payload
+        return Prepared(message, payload, [])
 
 
 def _fail(question: _Question, error: EdgeError) -> None:

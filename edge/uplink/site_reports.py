@@ -56,9 +56,10 @@ class SiteReports:
         reading = self._reading()
         if reading is None:
             return
-        text = call_text(
-            self._ids.message_id(), "MeterValues", dialect.site_meter_values(reading, self._clock.utc_now())
-        )
+        values = dialect.site_meter_values(reading, self._clock.utc_now())
+        if values is None:
+            return
+        text = call_text(self._ids.message_id(), "MeterValues", values)
         at = self._moment()
         try:
             waiting = await self._store.write(lambda db: _record(db, text, at))

@@ -37,7 +37,7 @@ def observe(action: str, payload: Payload) -> DomainEvent | None:
         case "StatusNotification":
             return _status(payload)
         case "Authorize":
-            token = _string(payload.get("idTag"))
+            token = _token(payload)
             return None if token is None else TokenPresented(IdToken(token))
         case "BootNotification":
             return ChargerBooted(
@@ -51,7 +51,7 @@ def observe(action: str, payload: Payload) -> DomainEvent | None:
 
 
 def _started(payload: Payload) -> TransactionStarted | None:
-    connector, token = _integer(payload.get("connectorId")), _string(payload.get("idTag"))
+    connector, token = _integer(payload.get("connectorId")), _token(payload)
     if connector is None or token is None:
         return None
     timestamp = payload.get("timestamp")
@@ -85,7 +85,7 @@ def _measured(payload: Payload) -> EnergyMeasured | None:
 def _ended(payload: Payload) -> TransactionEnded | None:
     transaction, token = payload.get("transactionId"), _string(payload.get("idTag"))
     meter_stop = _integer(payload.get("meterStop"))
-    if _integer(transaction) is None and (token is None or meter_stop is None):
+    if _integer(transaction) is None and meter_stop is None:
         return None
     return TransactionEnded(
         transaction=transaction_id(transaction),
@@ -121,9 +121,11 @@ def energy_register_wh(sample: Payload) -> int | None:
     for value in sampled:
         if not isinstance(value, Mapping) or value.get("phase") is not None:
             continue
-        if value.get("measurand", "Energy.Active.Import.Register") != "Energy.Active.Import.Register":
+        if (value.get("measurand") or "Energy.Active.Import.Register") != "Energy.Active.Import.Register":
             continue
-        if value.get("format", "Raw") != "Raw" or value.get("location", "Outlet") != "Outlet":
+        if (value.get("format") or "Raw") != "Raw" or (value.get("location") or "Outlet") != "Outlet":
+            continue
+        if (value.get("unit") or "Wh") not in {"Wh", "kWh"}:
             continue
         number = _number(value.get("value"))
         if number is not None:
@@ -148,6 +150,12 @@ def _integer(value: JsonValue) -> int | None:
         return value
     number = _number(value)
     return int(number) if number is not None and number == int(number) else None
+
+
+def _token(payload: Payload) -> str | None:
+    """The idTag; an empty one is a token like any other to the schema."""
+    token = payload.get("idTag")
+    return token if isinstance(token, str) else None
 
 
 def _string(value: JsonValue) -> str | None:

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from edge.dialects import timestamps
 from edge.domain.ids import CsmsTransactionId, IdToken, UpstreamConnector
-from edge.domain.readings import SiteReading
+from edge.domain.readings import UNKNOWN_PHASES, SiteReading
 from edge.domain.routing import Target, ToConnector, ToStation, ToTransaction
 from edge.jsontypes import JsonValue, Payload
 
@@ -44,7 +44,9 @@ def registration(answer: Payload) -> Registration:
     status, interval = answer.get("status"), answer.get("interval")
     return Registration(
         status if isinstance(status, str) and status in {"Accepted", "Pending", "Rejected"} else "Pending",
-        float(interval) if isinstance(interval, int | float) and interval > 0 else 60.0,
+        float(interval)
+        if isinstance(interval, int | float) and not isinstance(interval, bool) and interval > 0
+        else 60.0,
         timestamps.parse(answer.get("currentTime")),
     )
 
@@ -90,8 +92,11 @@ def reported_status(payload: Payload) -> tuple[str, str]:
 _PHASES = ("L1", "L2", "L3")
 
 
-def site_meter_values(reading: SiteReading, at: datetime) -> Payload:
-    """MeterValues of connector 0: the site meter at the inlet, clock-aligned (1.6 §4.7, interface.md)."""
+def site_meter_values(reading: SiteReading, at: datetime) -> Payload | None:
+    """MeterValues of connector 0: the site meter at the inlet, clock-aligned (1.6 §4.7, interface.md).
+
+    None when the reading has none of the values that are reported.
+    """
     sampled: list[JsonValue] = []
 
     def add(value: str, measurand: str, unit: str, phase: str | None = None) -> None:
@@ -102,12 +107,17 @@ def site_meter_values(reading: SiteReading, at: datetime) -> Payload:
         add(str(reading.energy_import_wh), "Energy.Active.Import.Register", "Wh")
     if reading.energy_export_wh is not None:
         add(str(reading.energy_export_wh), "Energy.Active.Export.Register", "Wh")
+    if reading.power_w == UNKNOWN_PHASES and reading.power_total_w is not None:
+        direction = "Import" if reading.power_total_w >= 0 else "Export"
+        add(f"{abs(reading.power_total_w):.1f}", f"Power.Active.{direction}", "W")
     for phase, power, current in zip(_PHASES, reading.power_w, reading.current_a, strict=True):
         if power is not None:
             # Power has no sign at 1.6: what flows out of the site is Power.Active.Export (1.6 §7.31).
             add(f"{abs(power):.1f}", f"Power.Active.{'Import' if power >= 0 else 'Export'}", "W", phase)
         if current is not None:
             add(f"{current:.2f}", "Current.Import", "A", phase)
+    if not sampled:
+        return None  # 1.6 §7.33: at least one sampledValue
     return {"connectorId": 0, "meterValue": [{"timestamp": timestamps.text(at), "sampledValue": sampled}]}
 
 
@@ -141,6 +151,9 @@ def authorize(token: IdToken) -> Payload:
     return {"idTag": token}
 
 
+AUTHORIZATION_STATUSES = frozenset({"Accepted", "Blocked", "Expired", "Invalid", "ConcurrentTx"})
+
+
 @dataclass(frozen=True, slots=True)
 class TokenInfo:
     """`idTagInfo` of an answer of the CSMS."""
@@ -155,6 +168,8 @@ def token_info(answer: Payload) -> TokenInfo | None:
     info = answer.get("idTagInfo")
     if not isinstance(info, Mapping) or not isinstance(status := info.get("status"), str):
         return None
+    if status not in AUTHORIZATION_STATUSES:
+        return None  # neither cached nor told to a charger
     parent = info.get("parentIdTag")
     return TokenInfo(status, timestamps.parse(info.get("expiryDate")), parent if isinstance(parent, str) else None)
 

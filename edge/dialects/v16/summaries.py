@@ -42,7 +42,7 @@ def answer(text: str) -> tuple[str, str]:
     """(CALLRESULT or CALLERROR, what it says)."""
     frame = json.loads(text)
     if frame[0] == 4:
-        return "CALLERROR", f"{frame[2]} {frame[3]}".strip()
+        return "CALLERROR", " ".join(str(part) for part in frame[2:4]).strip()
     payload = frame[2] if isinstance(frame[2], Mapping) else {}
     info, transaction = payload.get("idTagInfo"), payload.get("transactionId")
     words = [str(info.get("status"))] if isinstance(info, Mapping) else []
