@@ -1,0 +1,103 @@
+"""A whole site on virtual time: the unmodified daemon, its chargers and its cloud."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from simulators.charger import Charger
+from simulators.csms import Csms
+
+from edge.config import (
+    Api,
+    Authorization,
+    ChargerDefaults,
+    ChargerSettings,
+    Config,
+    Listener,
+    Site,
+    StoreSettings,
+    Uplink,
+)
+from edge.console.views_messages import MessageViews
+from edge.console.views_sessions import SessionViews
+from edge.console.views_site import SiteViews
+from edge.daemon import Daemon, build
+from edge.world import World
+from tests.simulation.loop import SimLoop
+from tests.simulation.world import SimClock, SimDisk, SimIds, SimNotify, SimOffload
+
+IDENTITY = "depot-7"
+CLOUD = ("127.0.0.1", 9000)
+
+
+@dataclass
+class Yard:
+    loop: SimLoop
+    csms: Csms
+    chargers: list[Charger]
+    daemon: Daemon
+    disk: SimDisk
+
+    async def ask(self, command: str, **args: object) -> dict:
+        """What the console would show."""
+        store, inside = self.daemon.inside._parts.store, self.daemon.inside
+        views = {
+            "status": SiteViews(store, inside).status,
+            "uplink": SiteViews(store, inside).uplink,
+            "session": SessionViews(store, inside).session,
+            "sessions": SessionViews(store, inside).sessions,
+            "queue": MessageViews(store, inside).queue,
+            "trace": MessageViews(store, inside).trace,
+        }
+        return dict(await views[command](args))
+
+
+@contextlib.asynccontextmanager
+async def yard(
+    loop: SimLoop, folder: Path, *, chargers: int = 1, seed: int = 0, **csms_options: object
+) -> AsyncIterator[Yard]:
+    """Everything is running and registered."""
+    clock, ids = SimClock(loop), SimIds(seed, "parties")
+    disk = SimDisk(loop)
+    world = World(clock, SimIds(seed, "edge"), disk.open_database, SimOffload(), SimNotify(loop))
+    config = Config(
+        site=Site(id=IDENTITY),
+        listeners=(Listener("127.0.0.1", 8887, "/ocpp", 0),),
+        uplink=Uplink(url="ws://127.0.0.1:9000/ocpp", identity=IDENTITY, security_profile=0),
+        store=StoreSettings(path=folder / "edge.db"),
+        chargers=ChargerDefaults(meter_interval=60),
+        charger=tuple(ChargerSettings(f"CP-0{n}", evses=(1, 1)) for n in range(1, chargers + 1)),
+        authorization=Authorization(offline="everyone"),
+        api=Api(socket=None),
+    )
+    async with contextlib.AsyncExitStack() as stack:
+        csms = await stack.enter_async_context(
+            Csms(
+                port=9000,
+                utc_now=clock.utc_now,
+                new_message_id=ids.message_id,
+                first_transaction_id=500,
+                **csms_options,
+            )
+        )
+        daemon = build(config, world)
+        tasks = await stack.enter_async_context(asyncio.TaskGroup())
+        life = tasks.create_task(daemon.run())
+        await daemon.ready.wait()
+        parked = [
+            Charger(
+                f"CP-0{n}", "ws://127.0.0.1:8887/ocpp", meter_interval_s=0,
+                utc_now=clock.utc_now, new_message_id=ids.message_id,
+            )
+            for n in range(1, chargers + 1)
+        ]  # fmt: skip
+        async with contextlib.AsyncExitStack() as running:
+            for charger in parked:
+                await running.enter_async_context(charger.running())
+                await charger.wait_for(lambda charger=charger: charger.is_ready)
+            await csms.wait_registered(IDENTITY)
+            yield Yard(loop, csms, parked, daemon, disk)
+        daemon.leave()
+        await life
