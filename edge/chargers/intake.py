@@ -12,8 +12,9 @@ from typing import Any
 
 import structlog
 
-from edge.chargers import records
-from edge.chargers.records import Policy, Recorded, Said, StartRecorded, Stored
+from edge.chargers import records, starts
+from edge.chargers.records import Recorded, Said, Stored
+from edge.chargers.starts import Policy, StartRecorded
 from edge.config import Authorization, ChargerDefaults
 from edge.connection import Refusal, Reply
 from edge.dialects.v16 import observe, replies, station
@@ -121,7 +122,7 @@ class Intake:
 
     async def _start(self, said: Said, event: TransactionStarted) -> Reply:
         policy = self._policy()
-        stored = self._parts.store.submit(lambda db: records.record_start(db, said, event, policy))
+        stored = self._parts.store.submit(lambda db: starts.record_start(db, said, event, policy))
         stored.add_done_callback(lambda done: self._tell_soon(done.result().recorded) if _is_stored(done) else None)
         start = await asyncio.shield(stored)
         if start.decision.verdict is not Verdict.ASK:
@@ -136,17 +137,17 @@ class Intake:
         except (UplinkDown, CallTimedOut) as error:
             self._log.info("verdict_missing", transaction=start.transaction, why=str(error))
         policy = self._policy(UplinkState.SILENT)
-        return await self._parts.store.write(lambda db: records.record_verdict(db, said, start, verdict, policy))
+        return await self._parts.store.write(lambda db: starts.record_verdict(db, said, start, verdict, policy))
 
     async def _authorize(self, said: Said, event: TokenPresented) -> Reply:
         policy = self._policy()
-        decision = await self._parts.store.write(lambda db: records.decide_token(db, said, event.token, policy))
+        decision = await self._parts.store.write(lambda db: starts.decide_token(db, said, event.token, policy))
         answer: Payload | None = None
         if decision.verdict is Verdict.ASK:
             answer = await self._ask(event)
             if answer is None:
                 silent = self._policy(UplinkState.SILENT)
-                decision = await self._parts.store.write(lambda db: records.decide_token(db, said, event.token, silent))
+                decision = await self._parts.store.write(lambda db: starts.decide_token(db, said, event.token, silent))
         reply = _told(decision) if answer is None else answer
         self._parts.store.defer(lambda db: records.record_plain(db, said, reply))
         return reply

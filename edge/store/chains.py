@@ -3,7 +3,7 @@
 Each row of `exchange` points back to the row before it of the same transaction and of the same charger. The ends of
 these chains change with each row; writing them into `tx` and `charger` each time would triple the pages of a commit
 (store.md). They live in TEMP tables of the writer's connection instead: in memory, but inside the same transaction, so
-that a unit that is rolled back takes its ends with it. `settle` copies them into the tables every ten seconds and
+that a unit that is rolled back takes its ends with it. `settle` copies them into the tables every few minutes and
 before anyone reads; `load` rolls them forward over the rows since then after a crash.
 """
 
@@ -85,9 +85,13 @@ def move_ends(connection: sqlite3.Connection, seq: int, peer: int, tx_no: int | 
 
 def settle(connection: sqlite3.Connection) -> None:
     """Copy the ends into the tables, for readers and for the next start."""
-    connection.execute("UPDATE tx SET last_seq = e.last_seq, rows = e.rows FROM temp.tx_end e WHERE e.tx_no = tx.tx_no")
-    connection.execute(
-        "UPDATE charger SET last_seq = e.last_seq FROM temp.peer_end e WHERE e.peer = charger.charger_no"
+    connection.executemany(
+        "UPDATE tx SET last_seq = ?, rows = ? WHERE tx_no = ?",
+        connection.execute("SELECT last_seq, rows, tx_no FROM temp.tx_end").fetchall(),
+    )
+    connection.executemany(
+        "UPDATE charger SET last_seq = ? WHERE charger_no = ?",
+        connection.execute("SELECT last_seq, peer FROM temp.peer_end").fetchall(),
     )
     connection.execute(
         "INSERT OR REPLACE INTO meta SELECT 'station_last_seq', last_seq FROM temp.peer_end WHERE peer = 0"

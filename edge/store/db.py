@@ -32,6 +32,9 @@ APPLICATION_ID = 0x45444745  # "EDGE"
 GROUP_AT_MOST = 512
 RIDE_AT_MOST = 10.0
 """Seconds that a deferred row may wait for a commit to ride in."""
+SETTLE_AFTER = 300.0
+"""Seconds after which the ends of the chains are copied into the tables: it costs three pages, and a start rolls them
+forward anyway."""
 RETRY_PAUSE = 5.0
 """Seconds after a failed commit before what rides along is tried again by itself."""
 CLOSING_TRIES = 3
@@ -157,13 +160,18 @@ class Store:
         """Wait for a unit that someone waits for, or until what rides along has waited long enough."""
         while not self._waiting:
             self._wake.clear()
-            since = self._riding[0].since if self._riding else self._unsettled_since
-            until = None if since is None else max(since + RIDE_AT_MOST, self._retry_at)
+            until = self._next_by_itself()
             try:
                 async with asyncio.timeout_at(until):
                     await self._wake.wait()
             except TimeoutError:
                 return
+
+    def _next_by_itself(self) -> float | None:
+        """When to commit although nobody waits."""
+        if self._riding:
+            return max(self._riding[0].since + RIDE_AT_MOST, self._retry_at)
+        return None if self._unsettled_since is None else max(self._unsettled_since + SETTLE_AFTER, self._retry_at)
 
     async def _take_group(self) -> bool:
         """Commit what waits, with what rides along; whether that worked."""
@@ -172,16 +180,16 @@ class Store:
         self._riding.clear()
         while self._waiting and len(group) < GROUP_AT_MOST:
             group.append(self._waiting.popleft())
-        is_settling = self._unsettled_since is not None and now - self._unsettled_since >= RIDE_AT_MOST
+        is_settling = self._unsettled_since is not None and now - self._unsettled_since >= SETTLE_AFTER
         if is_settling:
             group.append(_Waiting(chains.settle, None, now))
+        elif self._unsettled_since is None:
+            self._unsettled_since = now
         is_stored = await self._group(group)
         if not is_stored:
             self._retry_at = self._clock.monotonic() + RETRY_PAUSE
         elif is_settling:
             self._unsettled_since = None
-        elif self._unsettled_since is None:
-            self._unsettled_since = now
         return is_stored
 
     async def _group(self, group: list[_Waiting]) -> bool:
@@ -233,12 +241,12 @@ def _run_group(connection: sqlite3.Connection, units: list[Unit[Any]]) -> list[t
             connection.execute("SAVEPOINT unit")
             try:
                 outcomes.append((unit(connection), None))
-            except StopIteration as error:  # which no future takes
+            except Exception as error:
+                if not connection.in_transaction:
+                    raise  # SQLite has rolled everything back by itself: the disk is full, or broken
                 connection.execute("ROLLBACK TO unit")
-                outcomes.append((None, RuntimeError(f"a unit let {error!r} out")))
-            except Exception as error:  # noqa: BLE001 - it belongs to whoever submitted the unit
-                connection.execute("ROLLBACK TO unit")
-                outcomes.append((None, error))
+                is_unfit = isinstance(error, StopIteration)  # which no future takes
+                outcomes.append((None, RuntimeError(f"a unit let {error!r} out") if is_unfit else error))
             connection.execute("RELEASE unit")
         connection.execute("COMMIT")
     except BaseException:
@@ -348,7 +356,8 @@ def migrate(connection: sqlite3.Connection) -> None:
             connection.execute(f"PRAGMA user_version = {number}")
             connection.execute("COMMIT")
         except BaseException:
-            connection.execute("ROLLBACK")
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
             raise
 
 

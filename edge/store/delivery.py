@@ -181,7 +181,8 @@ def park_orphan(
     """Keep a message that belongs to nothing where `edge queue` shows it; its number."""
     tx_no = transactions.begin(connection, new)
     seq = exchange.append(connection, exchange.in_transaction(row, tx_no))
-    transactions.end(connection, tx_no, None, None, code)
+    if new.kind == transactions.ORPHAN:
+        transactions.end(connection, tx_no, None, None, code)
     park(connection, seq, tx_no, code, why, 0, row.at.wall_ms)
     return seq
 
@@ -190,7 +191,8 @@ def has_undelivered_before(connection: sqlite3.Connection, tx_no: TransactionNo)
     """Whether something of an earlier transaction of the same token is not delivered yet."""
     older = connection.execute(
         "SELECT older.tx_no, older.acked_rows FROM tx older JOIN tx this ON this.tx_no = :tx "
-        "WHERE older.due = 1 AND older.kind = 'transaction' AND older.tx_no < this.tx_no "
+        "WHERE (older.due = 1 OR older.parked_seq IS NOT NULL) AND older.kind = 'transaction' "
+        "AND older.tx_no < this.tx_no "
         "AND lower(older.id_token) = lower(this.id_token)",
         {"tx": tx_no},
     ).fetchall()

@@ -127,7 +127,7 @@ class Commands:
         found = await self._store.write(lambda db: self._place(db, call.payload))
         if found is None or not self._chargers.is_online(found.charger):
             return Outcome(REJECTED, charger_no=None if found is None else found.charger_no)
-        payload = {**call.payload, "connectorId": found.conn}
+        payload = to_charger.remote_start_at(found.conn, call.payload)
         status = await self.start_at(found, token, payload, remote_starts.CSMS, call.message_id)
         return Outcome(dialect.status(status), charger_no=found.charger_no)
 
@@ -284,7 +284,7 @@ class Commands:
 
     async def _trigger(self, payload: Payload) -> Outcome:
         target = dialect.address(payload)
-        match dialect.member(payload, "requestedMessage"):
+        match dialect.requested_message(payload):
             case "Heartbeat":
                 return Outcome(ACCEPTED, then=self._sender.beat_now)
             case "StatusNotification":

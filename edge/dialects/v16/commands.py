@@ -15,6 +15,11 @@ def remote_start(connector: int, token: IdToken) -> Payload:
     return {"connectorId": connector, "idTag": token}
 
 
+def remote_start_at(connector: int, request: Payload) -> Payload:
+    """A RemoteStartTransaction of the CSMS for the connector that was chosen, also when it named none."""
+    return {**request, "connectorId": connector}
+
+
 def remote_stop(transaction: ChargerTransactionId) -> Payload:
     return {"transactionId": int(transaction)}
 

@@ -111,6 +111,11 @@ def transaction_id(value: JsonValue) -> ChargerTransactionId | None:
     return ChargerTransactionId(str(number))
 
 
+def transaction_as_sent(payload: Payload) -> str:
+    """How the charger named its transaction, for the journal."""
+    return f"{payload.get('transactionId', 'none')!s:.40}"
+
+
 def energy_register_wh(sample: Payload) -> int | None:
     """The outlet's Energy.Active.Import.Register of one meter value, in Wh (the default measurand, 1.6 §7.43)."""
     sampled = sample.get("sampledValue")
@@ -125,7 +130,7 @@ def energy_register_wh(sample: Payload) -> int | None:
             continue
         if (value.get("format") or "Raw") != "Raw" or (value.get("location") or "Outlet") != "Outlet":
             continue
-        if (value.get("unit") or "Wh") not in {"Wh", "kWh"}:
+        if (value.get("unit") or "Wh") not in ("Wh", "kWh"):
             continue
         number = _number(value.get("value"))
         if number is not None:

@@ -207,6 +207,11 @@ def asked_keys(payload: Payload) -> list[str] | None:
     return [key for key in keys if isinstance(key, str)]
 
 
+def requested_message(payload: Payload) -> str:
+    """What a TriggerMessage asks for."""
+    return member(payload, "requestedMessage")
+
+
 def member(payload: Payload, name: str) -> str:
     """A string member of a request that the schema has checked."""
     value = payload.get(name)

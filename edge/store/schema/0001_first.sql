@@ -99,6 +99,7 @@ CREATE TABLE tx (
 CREATE UNIQUE INDEX tx_start_key ON tx (start_key) WHERE start_key IS NOT NULL;
 CREATE INDEX tx_charger_id ON tx (charger_no, charger_tx);
 CREATE INDEX tx_open ON tx (connector_no) WHERE state = 'open';
+CREATE INDEX tx_open_charger ON tx (charger_no) WHERE state = 'open' AND kind = 'transaction';
 CREATE INDEX tx_due ON tx (connector_no, begin_seq) WHERE due = 1;
 CREATE INDEX tx_parked ON tx (parked_seq) WHERE parked_seq IS NOT NULL;
 CREATE INDEX tx_upstream ON tx (epoch_no, upstream_tx) WHERE upstream_tx IS NOT NULL;

@@ -1,0 +1,172 @@
+"""The units of work behind a charger's StartTransaction and Authorize: known again, decided, stored.
+
+A start is on disk before anyone is asked; `intake.py` submits these units and answers with what they return.
+"""
+
+from dataclasses import dataclass
+
+from edge.chargers.records import Notes, Recorded, Said, Stored, connector_named, row_of
+from edge.dialects.v16 import replies
+from edge.domain import authorization
+from edge.domain.authorization import Decision, OfflinePolicy, Source, UplinkState, Verdict
+from edge.domain.events import TransactionStarted
+from edge.domain.ids import ChargerTransactionId, IdToken, TransactionNo
+from edge.domain.transactions import OLDEST_BELIEVED_YEAR, start_key
+from edge.jsontypes import Payload
+from edge.ocppj.frames import encode_json, result_text
+from edge.store import Connection, boots, connectors, delivery, exchange, remote_starts, tokens, transactions
+from edge.store.exchange import Kind, NewExchange
+from edge.store.transactions import NewTransaction
+
+
+@dataclass(frozen=True, slots=True)
+class StartRecorded:
+    transaction: TransactionNo
+    charger_tx: ChargerTransactionId
+    seq: int
+    decision: Decision
+    """ASK: stored, but the driver's token is for the CSMS to judge."""
+    recorded: Recorded
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    offline: OfflinePolicy
+    uplink: UplinkState
+    transaction_id_base: int
+    """Where the ids given to chargers begin, when the store is new."""
+
+
+def record_start(connection: Connection, said: Said, started: TransactionStarted, policy: Policy) -> StartRecorded:
+    """A StartTransaction: known by its key when it is a repetition, else a new transaction with its evidence."""
+    key = start_key(said.charger, started)
+    if started.at is None or started.at.year < OLDEST_BELIEVED_YEAR:  # its clock was not set: known in this boot only
+        key += said.at.boot_no.to_bytes(4, "big")
+    known = transactions.by_start_key(connection, key)
+    if known is not None:
+        return _repeated_start(connection, known, started, policy, said)
+
+    notes = Notes()
+    conn = started.connector
+    if conn == 0:  # E.2: some single-outlet chargers start on 0
+        of_charger = connectors.connectors_of(connection, said.charger)
+        conn = of_charger[0].conn if len(of_charger) == 1 else 0
+        notes.add("start_on_connector_0", f"taken as connector {conn}" if conn else "no connector to take it for")
+    connector, numbered = connector_named(connection, said.charger, conn)
+    remote = remote_starts.take(connection, said.charger, conn, started.token, said.at.wall_ms)
+    decision = _decide(connection, started.token, policy, said) if remote is None else _remotely(remote)
+    charger_tx = ChargerTransactionId(str(boots.next_number(connection, "charger_tx", policy.transaction_id_base)))
+    seq = exchange.peek_seq(connection)
+    new = NewTransaction(
+        kind=transactions.TRANSACTION,
+        charger_no=said.charger,
+        connector_no=None if connector is None else connector.no,
+        begin_seq=seq,
+        charger_tx=charger_tx,
+        start_key=key,
+        id_token=started.token,
+        started_at=started.at or said.at.wall,
+        meter_start_wh=started.meter_start_wh,
+        remote_start=remote is not None,
+        started_offline=policy.uplink is not UplinkState.UP,
+    )
+    if connector is None:
+        refused = Decision(Verdict.REFUSE, authorization.INVALID, Source.POLICY)
+        answer = replies.start(charger_tx, refused.status)
+        row = row_of(said, notes, answer=result_text(said.call.message_id, answer), relay=True)
+        delivery.park_orphan(connection, new, row, "no_connector", "the start names no connector of the charger")
+        found = transactions.by_start_key(connection, key)
+        assert found is not None
+        transactions.decided(connection, found[0], refused.status, refused.source, said.at.wall_ms)
+        return StartRecorded(found[0], charger_tx, seq, refused, Recorded(answer, rules=("start_on_connector_0",)))
+
+    older = transactions.open_on(connection, connector.no)
+    if older is not None:
+        notes.add("start_while_open", f"S{older.no} on this connector has not ended")
+    tx_no = transactions.begin(connection, new)
+    is_decided = decision.verdict is not Verdict.ASK
+    answer = replies.start(charger_tx, decision.status)
+    row = row_of(
+        said,
+        notes,
+        connector_no=connector.no,
+        tx_no=tx_no,
+        relay=True,
+        answer=result_text(said.call.message_id, answer) if is_decided else None,
+    )
+    exchange.append(connection, row)
+    if is_decided:
+        transactions.decided(connection, tx_no, decision.status, decision.source, said.at.wall_ms)
+    stored = Stored(connector.no, delivery.Waiting(seq, is_start_or_stop=True))
+    rules = tuple(str(entry["rule"]) for entry in notes.entries if entry["rule"] != "schema_violated")
+    return StartRecorded(
+        tx_no, charger_tx, seq, decision, Recorded(answer, stored, rules=rules, new_connectors=numbered)
+    )
+
+
+def _repeated_start(
+    connection: Connection,
+    known: tuple[TransactionNo, int],
+    started: TransactionStarted,
+    policy: Policy,
+    said: Said,
+) -> StartRecorded:
+    """The same transaction and the same answer as before; a crash between evidence and verdict asks again."""
+    tx_no, seq = known
+    charger_tx, status, source = transactions.given(connection, tx_no)
+    if status is None or source is None:
+        decision = _decide(connection, started.token, policy, said)
+        if decision.verdict is not Verdict.ASK:
+            transactions.decided(connection, tx_no, decision.status, decision.source, said.at.wall_ms)
+    else:
+        verdict = Verdict.ACCEPT if status == authorization.ACCEPTED else Verdict.REFUSE
+        decision = Decision(verdict, status, Source(source))
+    answer = replies.start(charger_tx, decision.status)
+    return StartRecorded(tx_no, charger_tx, seq, decision, Recorded(answer, is_repeat=True))
+
+
+def _decide(connection: Connection, token: IdToken, policy: Policy, said: Said) -> Decision:
+    return authorization.decide(
+        tokens.entry(connection, token, tokens.LIST),
+        tokens.entry(connection, token, tokens.CACHE),
+        policy.offline,
+        policy.uplink,
+        said.at.wall,
+    )
+
+
+def _remotely(remote: remote_starts.RemoteStart) -> Decision:
+    """Whoever started remotely has decided already (F.5)."""
+    source = Source.OPERATOR if remote.origin == remote_starts.OPERATOR else Source.CSMS
+    return Decision(Verdict.ACCEPT, authorization.ACCEPTED, source)
+
+
+def record_verdict(
+    connection: Connection, said: Said, start: StartRecorded, verdict: str | None, policy: Policy
+) -> Payload:
+    """The answer to a start that had to be asked for: the CSMS's verdict, or ours when none came in time."""
+    token = transactions.id_token(connection, start.transaction)
+    decision = _decide(connection, token, policy, said) if verdict is None else authorization.from_verdict(verdict)
+    answer = replies.start(start.charger_tx, decision.status)
+    transactions.decided(connection, start.transaction, decision.status, decision.source, said.at.wall_ms)
+    exchange.append(
+        connection,
+        NewExchange(
+            at=said.at,
+            peer=said.charger,
+            kind=Kind.DECISION,
+            action="StartTransaction",
+            tx_no=start.transaction,
+            cause_seq=start.seq,
+            text=encode_json({"decision": decision.verdict, "status": decision.status, "source": decision.source}),
+            answer=result_text(said.call.message_id, answer),
+        ),
+    )
+    return answer
+
+
+def decide_token(connection: Connection, said: Said, token: IdToken, policy: Policy) -> Decision:
+    """An Authorize: a token for which a remote start waits is welcome already."""
+    if remote_starts.is_awaited(connection, said.charger, token, said.at.wall_ms):
+        return Decision(Verdict.ACCEPT, authorization.ACCEPTED, Source.CSMS)
+    return _decide(connection, token, policy, said)
