@@ -174,7 +174,7 @@ def test_choosing_changes_nothing_of_what_it_was_shown(heads):
 
 def test_the_next_time_to_look_is_when_the_first_lane_may_be_served():
     assert Turns().next_ready({1: value(1, 50.0), 2: stop(2, 40.0), 3: value(3, 60.0)}) == 40.0
-    assert Turns().next_ready({}) is None
+    assert [Turns(order).next_ready({}) for order in Order] == [None, None]
 
 
 # --- chronological
