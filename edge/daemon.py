@@ -190,7 +190,7 @@ class Daemon:
             restart=lambda: self.leave(Ending.RESTART),
             clear_charger_caches=lambda: in_background(_clear_caches(roster)),
             has_site_reading=lambda: _good_reading(grid) is not None,
-            report_site=lambda: in_background(reports.report()),
+            report_site=lambda: in_background(reports.report("Trigger")),
         )
         commands = Commands(store, roster, station, sender, outcomes, configuration, moment, outside)
         link = self._uplink(store, sender, commands, configuration, moment)

@@ -112,7 +112,7 @@ async def _number(
 
 
 def _count(setting: commands.Setting | None) -> int | None:
-    if setting is None or setting.value is None or not setting.value.strip().isdigit():
+    if setting is None or setting.value is None or not (setting.value.isascii() and setting.value.strip().isdigit()):
         return None
     count = int(setting.value)
     return count if 0 < count <= MOST_CONNECTORS else None

@@ -163,7 +163,8 @@ def _payloads(db: Connection, seq: int) -> tuple[Payload | None, Payload | None]
     if kind == "transaction" and row.action != "StartTransaction" and csms_tx is None:
         return received, None
     upstream = None if csms_tx is None else CsmsTransactionId(csms_tx)
-    return received, bound_ids.bind(received, UpstreamConnector(lane), upstream)
+    is_stop = row.action == "StopTransaction"
+    return received, bound_ids.bind(received, UpstreamConnector(lane), upstream, is_stop=is_stop)
 
 
 def _in_sending_order(waiting: list[Queued], turns: Turns) -> list[tuple[Queued, int | None]]:

@@ -4,8 +4,6 @@ from datetime import UTC, datetime
 
 from edge.jsontypes import JsonValue
 
-EARLIEST_YEAR = 2000
-
 
 def parse(value: JsonValue) -> datetime | None:
     """An aware UTC instant, or None when the text is not one. A text without a zone is read as UTC.
@@ -14,11 +12,7 @@ def parse(value: JsonValue) -> datetime | None:
     """
     if not isinstance(value, str) or len(value) > 40:
         return None
-    text = value.strip()
-    head, dot, rest = text.partition(".")
-    if dot:
-        digits = len(rest) - len(rest.lstrip("0123456789"))
-        text = f"{head}.{rest[: min(digits, 6)].ljust(6, '0')}{rest[digits:]}"
+    text = value.strip().upper()
     try:
         instant = datetime.fromisoformat(text)
         instant = instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)

@@ -210,7 +210,7 @@ class Outcomes:
         attempts = message.attempts + 1
         after = after_refusal(
             attempts,
-            is_repairable=bool(schemas.check_request(VERSION, sent.action, sent.payload)),
+            is_repairable=schemas.without_forbidden(VERSION, sent.action, sent.payload)[0] != sent.payload,
             was_repaired=sent.is_repaired,
             settings=self._configuration.retry,
         )

@@ -291,7 +291,8 @@ def _fail(question: _Question, error: EdgeError) -> None:
 def render(message: Message) -> Payload:
     """The payload for the CSMS: a pure function of the row, its connector and the id that the CSMS gave."""
     received: Payload = json.loads(message.row.text)[3]
-    return bound_ids.bind(received, message.upstream_connector, message.upstream_tx)
+    is_stop = message.row.action == "StopTransaction"
+    return bound_ids.bind(received, message.upstream_connector, message.upstream_tx, is_stop=is_stop)
 
 
 def is_bindable(message: Message) -> bool:

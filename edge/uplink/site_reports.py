@@ -51,12 +51,12 @@ class SiteReports:
             if interval > 0:
                 await self.report()
 
-    async def report(self) -> None:
-        """Queue the reading of now."""
+    async def report(self, context: str = "Sample.Clock") -> None:
+        """Queue the reading of now; `context` is Trigger when the CSMS has asked for it (1.6 §7.32)."""
         reading = self._reading()
         if reading is None:
             return
-        values = dialect.site_meter_values(reading, self._clock.utc_now())
+        values = dialect.site_meter_values(reading, self._clock.utc_now(), context)
         if values is None:
             return
         text = call_text(self._ids.message_id(), "MeterValues", values)

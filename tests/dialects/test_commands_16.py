@@ -1,5 +1,7 @@
 """Requests to a 1.6 charger are what the schema says, and its answers are read leniently."""
 
+import json
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -17,6 +19,16 @@ connectors = st.integers(0, 10**6)
 def test_a_remote_start_is_valid(connector, token):
     payload = commands.remote_start(connector, token)
     assert payload == {"connectorId": connector, "idTag": token}
+    assert check_request("1.6", "RemoteStartTransaction", payload) == ()
+
+
+@settings(deadline=None)
+@given(st.integers(1, 100), valid_payload("RemoteStartTransaction"))
+def test_a_remote_start_of_the_csms_goes_on_for_the_chosen_connector_and_else_as_it_is(connector, request):
+    before = json.dumps(request)
+    payload = commands.remote_start_at(connector, request)
+    assert payload == request | {"connectorId": connector}
+    assert json.dumps(request) == before
     assert check_request("1.6", "RemoteStartTransaction", payload) == ()
 
 
@@ -127,8 +139,6 @@ def test_no_answer_makes_the_reading_raise(answer, entries):
 
 
 def test_all_keys_that_a_recorded_charger_named_are_read():
-    import json
-
     frames = [json.loads(text) for way, text in recorded("*_16_*.jsonl") if way == "up"]
     answers = [frame[2] for frame in frames if frame[0] == 3 and "configurationKey" in frame[2]]
     assert answers

@@ -236,6 +236,20 @@ def test_a_transaction_id_is_one_that_we_could_have_given(written, expected):
     assert observe.transaction_id(written) == expected
 
 
+@pytest.mark.parametrize(
+    ("payload", "expected"),
+    [
+        ({"transactionId": 0}, "0"),
+        ({"transactionId": "offline-6"}, "offline-6"),
+        ({"transactionId": None}, "None"),
+        ({}, "none"),
+        ({"transactionId": {"a": "x" * 100}}, "{'a': '" + "x" * 33),
+    ],
+)
+def test_the_journal_shows_how_a_charger_named_its_transaction_cut_to_forty_characters(payload, expected):
+    assert observe.transaction_as_sent(payload) == expected
+
+
 # --- meter values
 
 
@@ -369,8 +383,11 @@ def test_values_with_a_placeholder_name_no_transaction(transaction):
 
 
 @pytest.mark.parametrize("connector", [None, "x", True, {}, 1.5])
-def test_values_of_no_connector_tell_nothing(connector):
-    assert observe.observe("MeterValues", values(sampled(), connectorId=connector)) is None
+def test_values_of_no_connector_tell_nothing_unless_they_name_their_transaction(connector):
+    nameless = values(sampled(), connectorId=connector, transactionId=None)
+    assert observe.observe("MeterValues", nameless) is None
+    named = observe.observe("MeterValues", values(sampled(), connectorId=connector, transactionId=7))
+    assert (named.connector, named.transaction) == (0, "7")
 
 
 # --- all of it

@@ -348,7 +348,17 @@ def test_a_member_that_is_no_text_is_none():
     assert [station.member(payload, "type") for payload in ({}, {"type": 5}, {"type": None})] == ["", "", ""]
 
 
+def test_a_trigger_tells_what_it_asks_for():
+    assert station.requested_message({"requestedMessage": "MeterValues", "connectorId": 1}) == "MeterValues"
+    assert station.requested_message({"requestedMessage": None}) == ""
+
+
 # --- answers of the CSMS
+
+
+@pytest.mark.parametrize("status", ["Accepted", "Blocked", "Expired", "Invalid", "ConcurrentTx"])
+def test_each_status_of_1_6_is_a_verdict(status):
+    assert station.token_info({"idTagInfo": {"status": status}}) == TokenInfo(status, None, None)
 
 
 @pytest.mark.parametrize(
@@ -385,8 +395,12 @@ def test_a_status_that_1_6_does_not_know_is_no_verdict(status):
         ({"transactionId": -1}, "-1"),
         ({"transactionId": 2**63 - 1}, str(2**63 - 1)),
         ({"transactionId": True}, None),
-        ({"transactionId": 5.0}, None),
-        ({"transactionId": "5"}, None),
+        ({"transactionId": 5.0}, "5"),
+        ({"transactionId": "5"}, "5"),
+        ({"transactionId": "x"}, None),
+        ({"transactionId": "-1"}, "-1"),
+        ({"transactionId": ""}, None),
+        ({"transactionId": 5.5}, None),
         ({"transactionId": None}, None),
         ({"transactionId": [5]}, None),
         ({}, None),

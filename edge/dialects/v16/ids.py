@@ -2,14 +2,17 @@
 
 A same-version relay changes exactly the paths named here (architecture, law 3). Upward (`bind`): `connectorId` becomes
 the upstream connector, `transactionId` the id that the CSMS gave. Downward (`to_charger`): the way back. Each function
-returns a new tree and never adds a member that its sender did not write.
+returns a new tree and adds no member that its sender did not write, but for one: a StopTransaction that was attached to
+its transaction on evidence, and names none, gets the id, because no CSMS could make anything of it otherwise.
 """
 
 from edge.domain.ids import ChargerTransactionId, CsmsTransactionId, UpstreamConnector
 from edge.jsontypes import JsonValue, Payload
 
 
-def bind(payload: Payload, connector: UpstreamConnector, transaction: CsmsTransactionId | None) -> Payload:
+def bind(
+    payload: Payload, connector: UpstreamConnector, transaction: CsmsTransactionId | None, *, is_stop: bool = False
+) -> Payload:
     """A charger's request as the CSMS is to see it.
 
     A `transactionId` for which the CSMS knows none is left out: an id of the charger's would name another
@@ -24,6 +27,8 @@ def bind(payload: Payload, connector: UpstreamConnector, transaction: CsmsTransa
                 changed[key] = csms_id(transaction)
         else:
             changed[key] = value
+    if is_stop and transaction is not None and "transactionId" not in changed:
+        changed["transactionId"] = csms_id(transaction)
     return changed
 
 

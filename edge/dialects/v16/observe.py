@@ -58,7 +58,7 @@ def _started(payload: Payload) -> TransactionStarted | None:
     return TransactionStarted(
         connector=connector,
         token=IdToken(token),
-        meter_start_wh=_integer(payload.get("meterStart")),
+        meter_start_wh=_register(payload.get("meterStart")),
         at=timestamps.parse(timestamp),
         identity=f"{token}\0{timestamp!r}\0{payload.get('meterStart')!r}",
     )
@@ -66,6 +66,8 @@ def _started(payload: Payload) -> TransactionStarted | None:
 
 def _measured(payload: Payload) -> EnergyMeasured | None:
     connector, values = _integer(payload.get("connectorId")), payload.get("meterValue")
+    if connector is None and transaction_id(payload.get("transactionId")) is not None:
+        connector = 0  # the transaction says where they belong
     if isinstance(values, Mapping):  # Huawei sends one object instead of a list (J.2, 30)
         values = [values]
     if connector is None or not isinstance(values, Sequence) or isinstance(values, str):
@@ -84,7 +86,7 @@ def _measured(payload: Payload) -> EnergyMeasured | None:
 
 def _ended(payload: Payload) -> TransactionEnded | None:
     transaction, token = payload.get("transactionId"), _string(payload.get("idTag"))
-    meter_stop = _integer(payload.get("meterStop"))
+    meter_stop = _register(payload.get("meterStop"))
     if _integer(transaction) is None and meter_stop is None:
         return None
     return TransactionEnded(
@@ -141,11 +143,22 @@ def energy_register_wh(sample: Payload) -> int | None:
 def _number(value: JsonValue) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
+    if isinstance(value, str) and (not value.isascii() or "_" in value):
+        return None  # Python would take 1_0 for ten
     try:
         number = float(value)
     except (ValueError, OverflowError):
         return None
     return number if abs(number) < 1e15 else None  # also refuses NaN and infinity
+
+
+def _register(value: JsonValue) -> int | None:
+    """A meter reading in Wh; some chargers write fractions where the schema has an integer."""
+    exact = _integer(value)
+    if exact is not None:
+        return exact
+    number = _number(value)
+    return None if number is None else round(number)
 
 
 def _integer(value: JsonValue) -> int | None:

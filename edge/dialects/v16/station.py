@@ -92,7 +92,7 @@ def reported_status(payload: Payload) -> tuple[str, str]:
 _PHASES = ("L1", "L2", "L3")
 
 
-def site_meter_values(reading: SiteReading, at: datetime) -> Payload | None:
+def site_meter_values(reading: SiteReading, at: datetime, context: str = "Sample.Clock") -> Payload | None:
     """MeterValues of connector 0: the site meter at the inlet, clock-aligned (1.6 §4.7, interface.md).
 
     None when the reading has none of the values that are reported.
@@ -100,7 +100,7 @@ def site_meter_values(reading: SiteReading, at: datetime) -> Payload | None:
     sampled: list[JsonValue] = []
 
     def add(value: str, measurand: str, unit: str, phase: str | None = None) -> None:
-        entry = {"value": value, "context": "Sample.Clock", "location": "Inlet", "measurand": measurand, "unit": unit}
+        entry = {"value": value, "context": context, "location": "Inlet", "measurand": measurand, "unit": unit}
         sampled.append(entry if phase is None else {**entry, "phase": phase})
 
     if reading.energy_import_wh is not None:
@@ -177,6 +177,10 @@ def token_info(answer: Payload) -> TokenInfo | None:
 def started_transaction(answer: Payload) -> CsmsTransactionId | None:
     """The id in StartTransaction.conf; 0 and negative ones are as good as any (ocpp-rules.md E.4)."""
     transaction = answer.get("transactionId")
+    if isinstance(transaction, float) and transaction.is_integer():
+        transaction = int(transaction)
+    if isinstance(transaction, str) and transaction.isascii() and transaction.removeprefix("-").isdigit():
+        transaction = int(transaction[:20])
     if isinstance(transaction, bool) or not isinstance(transaction, int):
         return None
     return CsmsTransactionId(str(transaction))
@@ -188,12 +192,12 @@ def status(value: str) -> Payload:
 
 def configuration(known: Sequence[tuple[str, bool, str | None]], unknown: Sequence[str]) -> Payload:
     """GetConfiguration.conf from (key, is read-only, value)."""
-    answer: dict[str, JsonValue] = {
-        "configurationKey": [
+    answer: dict[str, JsonValue] = {}
+    if known:
+        answer["configurationKey"] = [
             {"key": key, "readonly": readonly} if value is None else {"key": key, "readonly": readonly, "value": value}
             for key, readonly, value in known
         ]
-    }
     if unknown:
         answer["unknownKey"] = list(unknown)
     return answer
