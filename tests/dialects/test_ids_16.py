@@ -118,6 +118,6 @@ def test_identifiers_deeper_in_a_payload_are_somebody_elses():
 def test_a_stop_that_was_attached_on_evidence_gets_the_id_that_it_does_not_name():
     """No CSMS could make anything of a StopTransaction without a transactionId (1.6 §6.49)."""
     stop = {"meterStop": 5, "timestamp": "2026-11-21T09:00:00Z"}
-    assert ids.bind(stop, 3, "77", is_stop=True) == {**stop, "transactionId": 77}
-    assert ids.bind(stop, 3, "77") == stop
-    assert ids.bind({**stop, "transactionId": -1}, 3, "77", is_stop=True) == {**stop, "transactionId": 77}
+    assert bind(stop, 3, "77", is_stop=True) == {**stop, "transactionId": 77}
+    assert bind(stop, 3, "77") == stop
+    assert bind({**stop, "transactionId": -1}, 3, "77", is_stop=True) == {**stop, "transactionId": 77}
