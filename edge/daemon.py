@@ -35,7 +35,7 @@ from edge.ocppj.schemas import warm_up
 from edge.site.poller import MeterPoller
 from edge.site.profiles import load_profile
 from edge.store import Connection, boots, connectors
-from edge.store.db import Store, open_store
+from edge.store.db import CommitFailed, Store, open_store
 from edge.store.exchange import Moment
 from edge.uplink.commands import Commands, Outside
 from edge.uplink.configuration import Configuration
@@ -132,7 +132,10 @@ class Daemon:
                     service.cancel()
                 # Again after a second: a TaskGroup of Python 3.11 can swallow a cancellation (gh-94398 and kin).
                 await asyncio.wait(pending, timeout=1.0)
-        await store.write(lambda db: boots.end(db, boot_no, self._ending))
+        try:
+            await store.write(lambda db: boots.end(db, boot_no, self._ending))
+        except CommitFailed as error:
+            self._log.error("end_not_stored", why=str(error))  # the disk is full; we leave all the same
 
     async def _start(
         self, store: Store, boot_no: int, tasks: asyncio.TaskGroup
@@ -201,6 +204,7 @@ class Daemon:
             transaction_id_base=ids.number(*TRANSACTION_ID_BASES),
             defaults=config.chargers,
             authorization=config.authorization,
+            stops_on_invalid_id=lambda: configuration.stops_on_invalid_id,
             on_stored=on_stored,
             on_connectors=on_connectors,
             on_status=lambda _charger: station.changed(),

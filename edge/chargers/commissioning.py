@@ -17,14 +17,15 @@ from edge.domain.connectors import MOST as MOST_CONNECTORS
 from edge.domain.ids import ChargerNo
 from edge.domain.ports import CallTimedOut, ChargerOffline, Clock, EdgeError, PeerRefused, Urgency
 from edge.jsontypes import Payload
-from edge.store import connectors
+from edge.store import connectors, transactions
 
 if TYPE_CHECKING:
     from edge.chargers.link import ChargerLink
 
 QUIET = 30.0
 """Seconds that a charger has for booting, and then for naming its connectors."""
-ANSWER_WITHIN = 60.0
+ANSWER_WITHIN = 15.0
+"""Seconds; shorter than a command of the CSMS may take, which waits for it (one outstanding CALL)."""
 _FAILURES = (ChargerOffline, CallTimedOut, PeerRefused)
 
 
@@ -55,6 +56,7 @@ async def _once(link: "ChargerLink", charger: ChargerNo, parts: Parts, clock: Cl
     found = await _read_and_write(link, parts, log)
     await _number(link, charger, parts, clock, found, started + QUIET)
     await _apply_wishes(link, charger, parts, log)
+    await _stop_refused(link, charger, parts, log)
     if not has_booted:
         await _ask_for_statuses(link, charger, parts, log)
 
@@ -122,9 +124,10 @@ async def _apply_wishes(
     link: "ChargerLink", charger: ChargerNo, parts: Parts, log: structlog.stdlib.BoundLogger
 ) -> None:
     """Availability that was asked for while the charger was away."""
-    for one in await parts.store.write(lambda db: connectors.connectors_of(db, charger)):
-        if one.wish is None:
-            continue
+    for known in await parts.store.write(lambda db: connectors.connectors_of(db, charger)):
+        one = await parts.store.write(partial(connectors.by_no, connector_no=known.no))
+        if one is None or one.wish is None:
+            continue  # none, or a newer command has come in the meantime
         try:
             answer = await _ask(link, "ChangeAvailability", commands.change_availability(one.conn, one.wish))
         except _FAILURES as error:
@@ -133,6 +136,27 @@ async def _apply_wishes(
         log.info("availability_applied", connector=one.conn, wish=one.wish, status=commands.status_of(answer))
         if commands.status_of(answer) != "Rejected":
             await parts.store.write(partial(connectors.set_wish, connector_no=one.no, wish=None))
+
+
+async def _stop_refused(
+    link: "ChargerLink", charger: ChargerNo, parts: Parts, log: structlog.stdlib.BoundLogger
+) -> None:
+    """Transactions whose token the CSMS refused while the charger was away (F.6)."""
+    if not parts.stops_on_invalid_id():
+        return
+    for tx_no, charger_tx in await parts.store.write(lambda db: transactions.refused_and_open(db, charger)):
+        try:
+            answer = await link.commands.call(
+                "RemoteStopTransaction",
+                commands.remote_stop(charger_tx),
+                within=ANSWER_WITHIN,
+                urgency=Urgency.REMOTE_STOP,
+                transaction=tx_no,
+            )
+        except _FAILURES as error:
+            log.warning("refused_token_not_stopped", transaction=tx_no, why=str(error))
+        else:
+            log.warning("refused_token_stopped", transaction=tx_no, status=commands.status_of(answer))
 
 
 async def _ask_for_statuses(

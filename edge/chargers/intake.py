@@ -52,6 +52,8 @@ class Parts:
     transaction_id_base: int
     defaults: ChargerDefaults
     authorization: Authorization
+    stops_on_invalid_id: Callable[[], bool]
+    """Whether a token that the CSMS refuses later ends its transaction (1.6 §9.1.26)."""
     on_stored: Callable[[Stored], None]
     on_connectors: Callable[[tuple[ConnectorNo, ...]], None]
     """Connectors that got their upstream number."""

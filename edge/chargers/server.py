@@ -6,7 +6,6 @@ unknown chargers may be adopted (`unknown = "pending"`), they may knock without 
 
 from collections.abc import Awaitable, Callable, Sequence
 from http import HTTPStatus
-from urllib.parse import urlsplit
 
 import structlog
 from websockets.asyncio.server import Server, ServerConnection, serve
@@ -111,7 +110,8 @@ class ChargerServer:
         async def handler(socket: ServerConnection) -> None:
             assert socket.request is not None
             version = None if socket.subprotocol is None else handshake.version_of(socket.subprotocol)
-            name = handshake.identity_from_path(urlsplit(socket.request.path).path, listener.path)
+            # Exactly what `_admitted` has judged: any other reading of the path would let a stranger in under a name.
+            name = handshake.identity_from_path(socket.request.path, listener.path)
             if name is None or version is None:
                 offered = socket.request.headers.get("Sec-WebSocket-Protocol", "none")
                 self._log.warning("no_common_version", charger=name, offered=offered, enabled=list(self._versions))

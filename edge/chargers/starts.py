@@ -40,9 +40,13 @@ class Policy:
 def record_start(connection: Connection, said: Said, started: TransactionStarted, policy: Policy) -> StartRecorded:
     """A StartTransaction: known by its key when it is a repetition, else a new transaction with its evidence."""
     key = start_key(said.charger, started)
-    if started.at is None or started.at.year < OLDEST_BELIEVED_YEAR:  # its clock was not set: known in this boot only
-        key += said.at.boot_no.to_bytes(4, "big")
+    is_unset = started.at is None or started.at.year < OLDEST_BELIEVED_YEAR
+    if is_unset:
+        key += said.at.boot_no.to_bytes(4, "big")  # without a clock the key says little: known in this boot only
     known = transactions.by_start_key(connection, key)
+    if known is not None and is_unset and transactions.has_ended(connection, known[0]):
+        transactions.forget_start_key(connection, known[0])  # its charger has stopped it: this is the next session
+        known = None
     if known is not None:
         return _repeated_start(connection, known, started, policy, said)
 

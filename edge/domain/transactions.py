@@ -67,8 +67,9 @@ def attribute_stop(
         if named.is_open:
             return Attribution(named, relay=True)
         return Attribution(named, relay=False, rule="duplicate_stop")
-    possible = [candidate for candidate in open_of_charger if not _is_before(ended.at, candidate.started_at)]
-    if ended.transaction is None and len(open_of_charger) == len(possible) == 1:
+    on_connectors = [candidate for candidate in open_of_charger if candidate.connector_no is not None]
+    possible = [candidate for candidate in on_connectors if not _is_before(ended.at, candidate.started_at)]
+    if ended.transaction is None and len(on_connectors) == len(possible) == 1:
         return Attribution(possible[0], relay=True, rule="stop_attached_to_only_transaction")
     matching = [candidate for candidate in possible if _could_end(ended, candidate)]
     if len(matching) == 1:

@@ -29,6 +29,8 @@ def identity_from_path(path: str, prefix: str) -> str | None:
 
     Repeated and trailing slashes and a query are tolerated. None when there is no identity that we could use.
     """
+    if "#" in path:
+        return None  # no part of a request target (RFC 9112 §3.2): two readers could understand it differently
     segments = [segment for segment in path.partition("?")[0].split("/") if segment]
     ours = [segment for segment in prefix.split("/") if segment]
     if len(segments) <= len(ours) or segments[: len(ours)] != ours:

@@ -35,6 +35,7 @@ RIDE_AT_MOST = 10.0
 SETTLE_AFTER = 300.0
 """Seconds after which the ends of the chains are copied into the tables: it costs three pages, and a start rolls them
 forward anyway."""
+RIDERS_AT_MOST = 10_000
 RETRY_PAUSE = 5.0
 """Seconds after a failed commit before what rides along is tried again by itself."""
 CLOSING_TRIES = 3
@@ -116,6 +117,7 @@ class Store:
         self._log = structlog.get_logger("edge.store")
         self.commits = 0
         self.failed_commits = 0
+        self.dropped_riders = 0
         self.is_failing = False
         """The last commit failed."""
         self.answered_at = clock.monotonic()
@@ -138,6 +140,9 @@ class Store:
     def defer(self, unit: Unit[Any]) -> None:
         """Let a unit ride in the next commit. Only for what may be lost in a crash."""
         self._riding.append(_Waiting(unit, None, self._clock.monotonic()))
+        if len(self._riding) > RIDERS_AT_MOST:
+            self._riding.popleft()  # the disk is dead: diagnosis must not eat the memory as well
+            self.dropped_riders += 1
         self._wake.set()
 
     async def read(self, query: Unit[T]) -> T:

@@ -226,3 +226,25 @@ def was_accepted(connection: sqlite3.Connection, tx_no: TransactionNo) -> bool:
     """Whether the charger was told that the driver may charge."""
     row = connection.execute("SELECT decision FROM tx WHERE tx_no = :tx", {"tx": tx_no}).fetchone()
     return row is not None and row[0] == "Accepted"
+
+
+def refused_and_open(
+    connection: sqlite3.Connection, charger_no: ChargerNo
+) -> list[tuple[TransactionNo, ChargerTransactionId]]:
+    """Open transactions that the charger was told to go on with and whose token the CSMS then refused."""
+    rows = connection.execute(
+        "SELECT tx_no, charger_tx FROM tx WHERE charger_no = :charger AND state = 'open' AND kind = 'transaction' "
+        "AND decision = 'Accepted' AND csms_verdict NOT IN ('Accepted', 'ConcurrentTx') ORDER BY tx_no",
+        {"charger": charger_no},
+    )
+    return [(TransactionNo(tx_no), ChargerTransactionId(charger_tx)) for tx_no, charger_tx in rows]
+
+
+def has_ended(connection: sqlite3.Connection, tx_no: TransactionNo) -> bool:
+    row = connection.execute("SELECT state FROM tx WHERE tx_no = :tx", {"tx": tx_no}).fetchone()
+    return row is not None and row[0] == "ended"
+
+
+def forget_start_key(connection: sqlite3.Connection, tx_no: TransactionNo) -> None:
+    """A start like this one's is another session from now on."""
+    connection.execute("UPDATE tx SET start_key = NULL WHERE tx_no = :tx", {"tx": tx_no})

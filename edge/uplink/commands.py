@@ -8,6 +8,7 @@ import asyncio
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 
 import structlog
@@ -33,6 +34,8 @@ FOR_ONE = 20.0
 """Seconds for a command to one charger: a CSMS waits 30 s for its answer, some only a little longer than this."""
 FOR_MANY = 10.0
 FOR_TRIGGER = 5.0
+SAME_START = 60.0
+"""Seconds after a start in which the same remote start again is taken for its repetition."""
 _FAILURES = (ChargerOffline, CallTimedOut, PeerRefused)
 
 ACCEPTED = dialect.status("Accepted")
@@ -136,7 +139,7 @@ class Commands:
     ) -> str:
         """Ask a charger to start; Accepted or Rejected. The start that follows is known as this one's."""
         running = await self._store.write(lambda db: transactions.open_on(db, place.no))
-        if running is not None and running.id_token == token:
+        if running is not None and running.id_token == token and self._is_recent(running.started_at):
             return "Accepted"  # the same command again, or its answer was lost: it charges already (R5)
         expires = self._moment().wall_ms + round(1000 * self._configuration.seconds("ConnectionTimeOut"))
         await self._store.write(
@@ -144,7 +147,7 @@ class Commands:
         )
         try:
             answer = await self._chargers.call(place.charger, "RemoteStartTransaction", payload, within=FOR_ONE)
-            status = to_charger.status_of(answer)
+            status = to_charger.status_of(answer, "Accepted")
         except CallTimedOut as error:
             # It may still start: then the start is relayed like any other, and known as this one's.
             self._log.warning("remote_start_unanswered", charger=place.charger, why=str(error))
@@ -155,6 +158,9 @@ class Commands:
         if status != "Accepted":
             await self._store.write(lambda db: remote_starts.cancel(db, request))
         return status
+
+    def _is_recent(self, started_at: datetime | None) -> bool:
+        return started_at is not None and abs((self._moment().wall - started_at).total_seconds()) < SAME_START
 
     def _place(self, db: Connection, payload: Payload) -> connectors.Connector | None:
         """The connector that is meant; when none is named, the only one where a car waits (B.2)."""
@@ -204,7 +210,7 @@ class Commands:
         except _FAILURES as error:
             self._log.warning("remote_stop_failed", charger=target.charger, transaction=tx_no, why=str(error))
             return "Rejected"
-        return to_charger.status_of(answer)
+        return to_charger.status_of(answer, "Accepted")
 
     async def stop_refused(self, tx_no: TransactionNo) -> None:
         """The CSMS refused the token of a transaction that we had let begin (F.6)."""
@@ -264,11 +270,13 @@ class Commands:
         self, charger: ChargerId, conn: int, concerned: list[connectors.Connector], wish: str, within: float
     ) -> str:
         """The charger's AvailabilityStatus; for one that is away the wish is kept (it is applied when it is back)."""
+        for one in concerned:  # this is the newest will: an older wish must not be applied after it
+            await self._store.write(partial(connectors.set_wish, connector_no=one.no, wish=None))
         if self._chargers.is_online(charger):
             request = to_charger.change_availability(conn, wish)
             try:
                 answer = await self._chargers.call(charger, "ChangeAvailability", request, within=within)
-                status = to_charger.status_of(answer)
+                status = to_charger.status_of(answer, "Accepted", "Scheduled")
             except PeerRefused:
                 return "Rejected"
             except (ChargerOffline, CallTimedOut) as error:
@@ -314,7 +322,9 @@ class Commands:
         except _FAILURES as error:
             self._log.info("trigger_failed", charger=found.charger, why=str(error))
             return Outcome(REJECTED, charger_no=found.charger_no)
-        return Outcome(dialect.status(to_charger.status_of(answer)), charger_no=found.charger_no)
+        return Outcome(
+            dialect.status(to_charger.status_of(answer, "Accepted", "NotImplemented")), charger_no=found.charger_no
+        )
 
     async def _configure(self, payload: Payload) -> Outcome:
         key, value = dialect.member(payload, "key"), dialect.member(payload, "value")

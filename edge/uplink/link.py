@@ -28,7 +28,7 @@ from edge.ocppj.peer import CallReceived, RpcPeer
 from edge.store import delivery, exchange
 from edge.store.db import Store
 from edge.store.exchange import STATION, Kind, Moment, NewExchange
-from edge.uplink.commands import Commands, Outcome
+from edge.uplink.commands import ACCEPTED, REJECTED, Commands, Outcome
 from edge.uplink.configuration import Configuration
 from edge.uplink.sender import NotRegistered, Sender
 
@@ -90,12 +90,13 @@ class UplinkLink:
         self._clock = clock
         self._ids = ids
         self._moment = moment
-        self._answered: OrderedDict[str, Outcome] = OrderedDict()
+        self._answered: OrderedDict[str, asyncio.Future[Outcome]] = OrderedDict()
         self._connection: RpcConnection | None = None
         self._tasks: asyncio.TaskGroup | None = None
         self._executing: dict[asyncio.Task[None], None] = {}  # a dict, because a set has no order
         self._booted_at: datetime | None = None
         self._must_boot = True
+        self._boot_now = asyncio.Event()
         self._failures = 0
         self.status = UplinkStatus("offline", clock.utc_now())
         self._log = structlog.get_logger("edge.uplink").bind(identity=settings.identity)
@@ -222,23 +223,27 @@ class UplinkLink:
     # --- registered
 
     async def _work(self, connection: RpcConnection) -> None:
-        lost = 0
+        lost = 0.0
         while True:
             if self._needs_boot():
                 await self._register(connection)
             self._become("accepted")
-            self._failures = 0
             self.status.last_error = None
             assert self.status.epoch is not None
+            interval = self.status.heartbeat_interval or 300.0
             try:
-                await self._sender.run(connection, self.status.epoch, self.status.heartbeat_interval or 300.0)
+                await self._sender.run(connection, self.status.epoch, interval, on_announced=self._announced)
             except NotRegistered as error:
                 self._log.warning("registration_lost", why=str(error))
                 self._become("pending")
                 self._must_boot = True
                 # A CSMS that accepts us and then refuses each message must not be asked without a pause.
-                await asyncio.sleep(min(BACK_OFF_MOST, float(lost)))
-                lost = 2 * lost or 1
+                await asyncio.sleep(lost)
+                lost = min(BACK_OFF_MOST, 2 * lost or 1.0)
+
+    def _announced(self) -> None:
+        """The CSMS has answered: the next connection may be tried early again."""
+        self._failures = 0
 
     def _needs_boot(self) -> bool:
         """interface.md: at start, on a change, and on a reconnect only when the CSMS needs it."""
@@ -268,7 +273,16 @@ class UplinkLink:
             self._log.warning("registration_not_accepted", status=registration.status, again_in=registration.interval)
             if registration.status == "Rejected":
                 self._become("rejected")
-            await asyncio.sleep(registration.interval)
+            await self._until_boot_is_due(registration.interval)
+
+    async def _until_boot_is_due(self, interval: float) -> None:
+        """The interval is over, or the CSMS has triggered it."""
+        self._boot_now.clear()
+        try:
+            async with asyncio.timeout_at(self._clock.monotonic() + interval):
+                await self._boot_now.wait()
+        except TimeoutError:
+            return
 
     # --- what the CSMS asks
 
@@ -283,25 +297,40 @@ class UplinkLink:
             description = f"{where}: {first.message}" if where else first.message
             self._connection.reply(call.message_id, Refusal(first.code, description))
             return
-        known = self._answered.get(call.message_id)
-        if known is not None:
-            self._log.warning("message_id_repeated", message_id=call.message_id, action=call.action)
-            self._connection.reply(call.message_id, known.reply)
-            return
         assert self._tasks is not None
         task = self._tasks.create_task(self._execute(self._connection, call))
         self._executing[task] = None
         task.add_done_callback(lambda done: self._executing.pop(done, None))
 
     async def _execute(self, connection: RpcConnection, call: Call) -> None:
-        outcome = await self._commands.execute(call, is_accepted=self.is_accepted())
-        self._answered[call.message_id] = outcome
+        """Once for each message id, whatever the CSMS repeats (R6)."""
+        known = self._answered.get(call.message_id)
+        if known is not None:
+            self._log.warning("message_id_repeated", message_id=call.message_id, action=call.action)
+            connection.reply(call.message_id, (await asyncio.shield(known)).reply)
+            return
+        answered: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self._answered[call.message_id] = answered
         if len(self._answered) > ANSWERED_AT_MOST:
             self._answered.popitem(last=False)
+        try:
+            outcome = self._while_pending(call) or await self._commands.execute(call, is_accepted=self.is_accepted())
+        except Exception:  # noqa: BLE001 - the supervisor of this command: it costs this command, not the uplink
+            self._log.exception("command_failed", action=call.action)
+            outcome = Outcome(Refusal("InternalError", "the command could not be carried out"))
+        answered.set_result(outcome)
         connection.reply(call.message_id, outcome.reply)
         if outcome.then is not None:
             await connection.flushed()
             outcome.then()
+
+    def _while_pending(self, call: Call) -> Outcome | None:
+        """Before we are accepted, only the BootNotification itself can be triggered (1.6 §4.2.1)."""
+        if self.is_accepted() or call.action != "TriggerMessage":
+            return None
+        if dialect.requested_message(call.payload) == "BootNotification":
+            return Outcome(ACCEPTED, then=self._boot_now.set)
+        return Outcome(REJECTED)
 
 
 def _tls(settings: Uplink) -> ssl.SSLContext:

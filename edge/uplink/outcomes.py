@@ -114,7 +114,10 @@ class Outcomes:
         lane = self._lanes[sent.lane]
         is_head = lane.has_head(sent.message.row.seq)
         if isinstance(answer, CallError):
-            if is_head and answer.code != "SecurityError":
+            if is_head and answer.code == "SecurityError":
+                # The station boots again (sender.py); this message must not be the first one each time.
+                self.failed_for_now(sent, answer.code, answer.description, answer)
+            elif is_head:
                 self._refused(sent, answer)
             return
         if sent.action == "StartTransaction" and dialect.started_transaction(answer.payload) is None:

@@ -20,10 +20,10 @@ from edge.domain.delivery import back_off
 from edge.domain.ids import ConnectorNo, TransactionNo
 from edge.domain.ports import CallTimedOut, Clock, EdgeError, LinkLost, PeerRefused, UplinkDown
 from edge.jsontypes import Payload
-from edge.ocppj import schemas
+from edge.ocppj import actions, schemas
 from edge.ocppj.frames import CallError, CallResult, encode_json
 from edge.store import Connection, delivery, exchange, transactions
-from edge.store.db import Store
+from edge.store.db import CommitFailed, Store
 from edge.store.delivery import Message, Waiting
 from edge.store.exchange import Kind, Moment
 from edge.uplink.configuration import Configuration
@@ -34,6 +34,10 @@ from edge.uplink.station import Station
 ANSWER_WITHIN = 30.0
 TURNS_PER_STATUS = 3
 """Messages of the lanes that may pass before a status that waits (C.3: a status never waits behind the queue)."""
+
+
+QUESTIONS_AT_ONCE = 4
+"""Questions that may pass before a message of the lanes."""
 
 
 class NotRegistered(EdgeError):
@@ -93,12 +97,21 @@ class Sender:
 
     async def connectors_numbered(self, new: Sequence[ConnectorNo]) -> None:
         """These connectors have a number now: what waited for it is due."""
-        await self._lanes.numbered(new)
+        while True:
+            try:
+                await self._lanes.numbered(new)
+                break
+            except CommitFailed as error:
+                self._log.error("connectors_not_looked_up", why=str(error))
+                await asyncio.sleep(back_off(1))
         self._station.changed()
         self._wake.set()
 
     def wake(self) -> None:
         """A setting has changed, or there is news of a connector."""
+        own = self._configuration.seconds("HeartbeatInterval")
+        if own:
+            self._heartbeat_at = min(self._heartbeat_at, self._clock.monotonic() + own)
         self._wake.set()
 
     def beat_now(self) -> None:
@@ -134,15 +147,21 @@ class Sender:
 
     # --- while the registration is accepted
 
-    async def run(self, connection: RpcConnection, epoch: int, heartbeat_interval: float) -> None:
+    async def run(
+        self, connection: RpcConnection, epoch: int, heartbeat_interval: float, on_announced: Callable[[], None]
+    ) -> None:
         """Statuses 0..N, Heartbeat, then the lanes, until cancelled. Raises NotRegistered or LinkLost."""
         self._connection, self._outcomes.epoch = connection, epoch
         try:
             await self._station.begin()
-            while (news := self._station.next_news()) is not None:
+            for _ in range(self._station.connector_count + 1):  # once each: what changes meanwhile takes its turn
+                news = self._station.next_news()
+                if news is None:
+                    break
                 await self._answer_questions()
                 await self._tell(*news)
-            await self._heartbeat(heartbeat_interval)
+            if await self._heartbeat(heartbeat_interval):
+                on_announced()
             while True:
                 await self._step(heartbeat_interval)
         finally:
@@ -198,7 +217,8 @@ class Sender:
         return answer
 
     async def _answer_questions(self) -> None:
-        while self._questions:
+        """Those that are there now: a flood of them must not hold up the lanes."""
+        for _ in range(min(len(self._questions), QUESTIONS_AT_ONCE)):
             question = self._questions.popleft()
             if question.answer.done():
                 continue
@@ -220,19 +240,26 @@ class Sender:
         answer = await self._call("StatusNotification", payload)
         if isinstance(answer, CallError):
             self._log.warning("status_refused", connector=connector, code=answer.code, why=answer.description)
-        self._station.told(connector, payload)  # refused or unanswered: the next change will be told
+        is_lost = answer is None or (isinstance(answer, CallError) and not actions.is_permanent(answer.code))
+        self._station.told(connector, payload, again=is_lost)
 
-    async def _heartbeat(self, interval: float) -> None:
+    async def _heartbeat(self, interval: float) -> bool:
+        """Whether the CSMS answered it."""
         own = self._configuration.seconds("HeartbeatInterval")
         self._heartbeat_at = self._clock.monotonic() + (own or interval)
-        await self._call("Heartbeat", {})
+        return await self._call("Heartbeat", {}) is not None
 
     # --- one message
 
     async def _send(self, number: int) -> None:
         lane = self._lanes[number]
         head = lane.waiting[0]
-        prepared = await self._store.write(lambda db: self._prepare(db, head.seq, is_repaired=lane.is_repaired))
+        try:
+            prepared = await self._store.write(lambda db: self._prepare(db, head.seq, is_repaired=lane.is_repaired))
+        except CommitFailed as error:
+            self._log.error("message_not_bound", seq=head.seq, why=str(error))
+            self._wait_for_disk(lane)
+            return
         if not lane.has_head(head.seq):
             return  # a late answer came in the meantime
         if prepared is None:
@@ -244,7 +271,7 @@ class Sender:
             lane.put_first(passed_over)
             return
         if not is_bindable(message):
-            self._wait_for_id(lane)
+            self._wait_for_disk(lane)  # the id that the CSMS gave to its start is not stored; the start comes again
             return
         sent = Sent(number, message, payload, self._moment(), lane.is_repaired)
         self.outstanding = sent
@@ -255,8 +282,7 @@ class Sender:
         if answer is None:
             self._outcomes.failed_for_now(sent, "Timeout", "the CSMS did not answer", None)
 
-    def _wait_for_id(self, lane: Lane) -> None:
-        """The id that the CSMS gave to the start is not stored: the disk is in trouble, and the start comes again."""
+    def _wait_for_disk(self, lane: Lane) -> None:
         lane.ready_at = self._clock.monotonic() + back_off(1)
 
     def _prepare(self, db: Connection, seq: int, *, is_repaired: bool) -> Prepared | None:

@@ -19,8 +19,8 @@ from edge.uplink.configuration import Configuration
 from edge.uplink.outcomes import VERSION
 from edge.uplink.sender import Sender
 
-IDLE = 60.0
-"""Seconds between looks at the setting while it is 0: off."""
+IDLE = 5.0
+"""Seconds between looks at the setting, which the CSMS may change at any time; 0 is off."""
 
 
 class SiteReports:
@@ -47,8 +47,9 @@ class SiteReports:
     async def run(self) -> None:
         while True:
             interval = self._configuration.seconds("ClockAlignedDataInterval")
-            await asyncio.sleep(IDLE if interval == 0 else until_next(self._clock.utc_now(), interval))
-            if interval > 0:
+            wait = IDLE if interval == 0 else until_next(self._clock.utc_now(), interval)
+            await asyncio.sleep(min(wait, IDLE))
+            if interval > 0 and wait <= IDLE:
                 await self.report()
 
     async def report(self, context: str = "Sample.Clock") -> None:

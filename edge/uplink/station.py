@@ -17,6 +17,8 @@ from edge.jsontypes import Payload
 from edge.store import Connection, connectors, transactions
 from edge.store.db import Store
 
+TELL_AGAIN_AFTER = 30.0
+
 
 @dataclass(frozen=True, slots=True)
 class Health:
@@ -52,6 +54,10 @@ class Station:
         self._on_news = on_news
         self._told: dict[int, Payload] = {}
         self._news: dict[int, Payload] = {}
+        self._turns = 0
+        self._turn_of: dict[int, int] = {}
+        self._again: dict[int, float] = {}
+        """Monotonic seconds from which on a status that the CSMS did not take is news again."""
         self._changed = asyncio.Event()
         self._changed.set()
         self._looks = 0
@@ -65,6 +71,7 @@ class Station:
     async def begin(self) -> None:
         """A new registration was accepted: all of 0..N is news."""
         self._told.clear()
+        self._turn_of.clear()
         await self._look()
 
     def tell_again(self, connector: int | None) -> None:
@@ -76,18 +83,22 @@ class Station:
         self.changed()
 
     def next_news(self) -> tuple[int, Payload] | None:
-        """The lowest connector with something new to tell."""
-        return min(self._news.items(), key=lambda item: item[0], default=None)
+        """Something new to tell: of the connector whose turn is longest ago, so that a flapping one holds up none."""
+        return min(self._news.items(), key=lambda item: (self._turn_of.get(item[0], 0), item[0]), default=None)
 
-    def told(self, connector: int, payload: Payload) -> None:
-        """The CSMS has answered it."""
+    def told(self, connector: int, payload: Payload, *, again: bool = False) -> None:
+        """The CSMS has answered it. `again`: it did not take it, and is to be told once more after a while."""
+        self._turns += 1
+        self._turn_of[connector] = self._turns
         self._told[connector] = _timeless(payload)
+        if again:
+            self._again[connector] = self._clock.monotonic() + TELL_AGAIN_AFTER
         if self._news.get(connector) is payload:
             del self._news[connector]
 
     async def run(self) -> None:
         """Look again whenever something changed, and when a grace time is over."""
-        wake_at: float | None = None
+        wake_at: float | None = self._clock.monotonic()  # also after a look that failed
         while True:
             try:
                 async with asyncio.timeout_at(wake_at):
@@ -107,7 +118,10 @@ class Station:
         self._applied = this_look
         self.connector_count = len(seen)
         now, wall = self._clock.monotonic(), self._clock.utc_now()
-        wake_at: float | None = now + 30.0  # the station's own health has no event
+        wake_at: float | None = now + TELL_AGAIN_AFTER  # the station's own health has no event
+        for connector in [number for number, due in self._again.items() if due <= now]:
+            del self._again[connector]
+            self._told.pop(connector, None)
         health = self._health()
         found = {0: dialect.station_status(health.status, health.error_code, wall, health.info)}
         for one in seen:

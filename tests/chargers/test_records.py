@@ -674,6 +674,7 @@ async def test_what_was_stored_is_offered_to_the_sender_also_when_the_link_ended
             transaction_id_base=BASE,
             defaults=ChargerDefaults(),
             authorization=Authorization(offline="everyone"),
+            stops_on_invalid_id=lambda: True,
             on_stored=offered.append,
             on_connectors=lambda _new: None,
             on_status=lambda _charger: None,

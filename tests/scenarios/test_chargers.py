@@ -39,6 +39,9 @@ async def handshake(url: str, **headers: object) -> int:
         ("CP-02", basic("CP-02", b"00112233445566778899aabbccddeeff"), 101),
         ("UNKNOWN", basic("UNKNOWN", KEY), 404),
         ("", basic("", KEY), 404),
+        ("CP-01?z", {}, 401),
+        ("CP-01/", {}, 401),
+        ("/CP-01", {}, 401),
         ("CP%2D01", basic("CP-01", KEY), 101),
     ],
 )
@@ -268,6 +271,7 @@ async def test_a_repeated_start_is_the_same_transaction_and_a_repeated_stop_is_a
             connect(f"{site.url}/CP-01", subprotocols=["ocpp1.6"], proxy=None) as socket,
         ):
             ids += [(await call(socket, "StartTransaction", start))[2]["transactionId"] for _ in range(2)]
+            await site.until("status", lambda d: d["backlog"]["messages"] == 0 and d["uplink"]["state"] == "accepted")
     assert len(set(ids)) == 1
     values = {
         "connectorId": 1,
@@ -323,3 +327,30 @@ async def call(socket, action: str, payload: dict) -> list:
 
 
 __all__ = ["CallRefused"]
+
+
+async def test_no_way_of_writing_the_path_lets_a_stranger_in_under_a_chargers_name(folder):
+    """A fragment was once read differently by admission and by service: in without a password."""
+    chargers = (ChargerSettings("CP-01", password=KEY, evses=(1, 1)),)
+    config = configuration(folder, chargers=chargers, security_profile=1, unknown="pending")
+    async with Site(config).running() as site:
+        host, port = site.url.removeprefix("ws://").split("/")[0].split(":")
+        for path in (
+            "/ocpp/CP-01#z",
+            "/ocpp/CP-01%23z",
+            "/ocpp/CP-01;z",
+            "/ocpp/CP-01?#",
+            "/ocpp/x/../CP-01",
+            "http://h/ocpp/CP-01#y",
+        ):
+            reader, writer = await asyncio.open_connection(host, int(port))
+            writer.write(
+                f"GET {path} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
+                "Sec-WebSocket-Protocol: ocpp1.6\r\n\r\n".encode()
+            )
+            await reader.readline()
+            known = (await site.ask("chargers"))["chargers"][0]
+            assert (known["id"], known["state"]) == ("CP-01", "offline"), path
+            writer.close()
+            await writer.wait_closed()

@@ -132,13 +132,21 @@ async def test_the_site_meter_is_relayed_as_connector_0(folder, csms):
             values = await csms.wait_for(lambda: csms.calls("MeterValues"))
             assert values[0].payload["connectorId"] == 0
             sampled = values[0].payload["meterValue"][0]["sampledValue"]
-            assert all(one["location"] == "Inlet" and one["context"] == "Sample.Clock" for one in sampled)
+            assert all(one["location"] == "Inlet" and one["context"] == "Trigger" for one in sampled)
             powers = [(one["measurand"], one["phase"], one["value"]) for one in sampled if one["unit"] == "W"]
             assert powers == [
                 ("Power.Active.Import", "L1", "1000.0"),
                 ("Power.Active.Export", "L2", "200.0"),
                 ("Power.Active.Import", "L3", "0.0"),
             ]
+            aligned = await csms.wait_for(
+                lambda: [
+                    one
+                    for one in csms.calls("MeterValues")
+                    if one.payload["meterValue"][0]["sampledValue"][0]["context"] == "Sample.Clock"
+                ]
+            )
+            assert aligned[0].payload["connectorId"] == 0
             meter.silent(True)
             alarm = await site.until("status", lambda d: [a for a in d["alarms"] if a["code"] == "meter_silent"])
             assert alarm[0]["subject"] == "grid"

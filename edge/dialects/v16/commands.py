@@ -43,10 +43,10 @@ def trigger_status(connector: int | None) -> Payload:
     return {"requestedMessage": "StatusNotification", "connectorId": connector}
 
 
-def status_of(answer: Payload) -> str:
-    """The `status` of an answer; an answer without one counts as Rejected."""
+def status_of(answer: Payload, *known: str) -> str:
+    """The `status` of an answer; one without a status, or with none of the `known` ones, counts as Rejected."""
     status = answer.get("status")
-    return status if isinstance(status, str) else "Rejected"
+    return status if isinstance(status, str) and (not known or status in known) else "Rejected"
 
 
 @dataclass(frozen=True, slots=True)
