@@ -209,7 +209,7 @@ class Daemon:
             on_connectors=on_connectors,
             on_status=lambda _charger: station.changed(),
         )
-        parts = Parts(config, store, clock, ids, roster, pollers, lanes, sender, link, commands)
+        parts = Parts(config, store, clock, ids, roster, pollers, station, lanes, sender, link, commands)
         self.inside = Inside(parts)
         chargers = ChargerServer(config, roster, charger_parts, clock, ids, partial(adopt, parts))
         warm_up("1.6", WARM)

@@ -25,12 +25,13 @@ from edge.domain.ports import ChargerOffline, Clock, Ids
 from edge.domain.readings import MeterState, Quality
 from edge.ocppj.handshake import accepted_forms, hash_password
 from edge.site.poller import MeterPoller
-from edge.store import Connection, connectors, remote_starts, transactions
+from edge.store import Connection, connectors, remote_starts, report, transactions
 from edge.store.db import Store
 from edge.uplink.commands import Commands
 from edge.uplink.lanes import Lanes
 from edge.uplink.link import UplinkLink
 from edge.uplink.sender import Sender
+from edge.uplink.station import Station
 
 SALT_BYTES = 16
 
@@ -54,6 +55,7 @@ class Parts:
     ids: Ids
     roster: Roster
     pollers: Sequence[MeterPoller]
+    station: Station
     lanes: Lanes
     sender: Sender
     uplink: UplinkLink | None
@@ -131,6 +133,10 @@ class Inside:
         wait = self._parts.lanes.ready_in(lane)
         return None if wait is None else self.now() + timedelta(seconds=wait)
 
+    def shown_status(self, upstream: int) -> tuple[str, str] | None:
+        payload = self._parts.station.shown.get(upstream)
+        return None if payload is None else station.reported_status(payload)
+
     def oldest_waiting(self) -> int | None:
         return self._parts.lanes.oldest()
 
@@ -181,7 +187,8 @@ class Inside:
     async def stop(self, session: int) -> str | None:
         tx_no = TransactionNo(session)
         if await self._parts.store.write(lambda db: transactions.stoppable(db, tx_no)) is None:
-            return None
+            known = await self._parts.store.read(lambda db: report.session(db, session))
+            return None if known is None else "Ended"
         return await self._parts.commands.stop(tx_no)
 
 

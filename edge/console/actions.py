@@ -41,6 +41,9 @@ class Actions:
             raise CommandError("no_such_connector", str(error), "edge chargers and edge status list them.") from error
         except ChargerOffline as error:
             raise CommandError("rejected", str(error), "edge chargers shows when it was last seen.") from error
+        if result == "TimedOut":
+            hint = f"edge sessions --charger {charger} shows whether it did."
+            raise CommandError("timed_out", f"{charger} did not answer; it may still start.", hint)
         if result != "Accepted":
             hint = f"edge trace {charger} shows what it answered."
             raise CommandError("rejected", f"{charger} rejected the start on connector {connector}.", hint)
@@ -51,6 +54,11 @@ class Actions:
         result = await self._live.stop(number)
         if result is None:
             raise no_such_session(args.get("session"))
+        if result == "Ended":
+            raise CommandError("rejected", f"S{number} has ended already.", f"edge session S{number} shows when.")
+        if result == "TimedOut":
+            hint = f"edge session S{number} shows whether it did."
+            raise CommandError("timed_out", f"The charger of S{number} did not answer; it may still stop.", hint)
         if result != "Accepted":
             raise CommandError("rejected", f"The charger did not stop S{number}.", f"edge trace S{number} shows why.")
         return {"v": 1, "session": f"S{number}", "result": result}

@@ -261,7 +261,7 @@ def _add_charging_commands(commands: "_Commands[Parser]") -> None:
         commands,
         "start",
         "start charging; works without the cloud",
-        "  edge start CP-01 --token 04A2B3C4\n  edge start CP-01/2/1 --token 04A2B3C4",
+        "  edge start CP-01 --token 04A2B3C4\n  edge start CP-01/2 --token 04A2B3C4",
         lambda options: {**options.target, "token": options.token},
     )
     start.add_argument(

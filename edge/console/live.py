@@ -88,6 +88,10 @@ class Live(Protocol):
         """When the head of an upstream connector's queue may be sent again, None when it may be at once."""
         ...
 
+    def shown_status(self, upstream: int) -> tuple[str, str] | None:
+        """(Status, error code) that the CSMS is to know of a connector: Unavailable when its charger is away."""
+        ...
+
     def oldest_waiting(self) -> int | None:
         """Number of the oldest message that is due; None when nothing is."""
         ...
@@ -97,11 +101,14 @@ class Live(Protocol):
         ...
 
     async def start(self, charger: str, evse: int | None, connector: int | None, token: str) -> tuple[int, str]:
-        """Ask a charger to start; (its connector, Accepted or Rejected). Raises NoSuchConnector or ChargerOffline."""
+        """Ask a charger to start; (its connector, Accepted, Rejected or TimedOut).
+
+        Raises NoSuchConnector or ChargerOffline.
+        """
         ...
 
     async def stop(self, session: int) -> str | None:
-        """Ask a charger to stop; Accepted or Rejected. None: no open session of this number."""
+        """Ask a charger to stop; Accepted, Rejected, TimedOut or Ended. None: no session of this number."""
         ...
 
 

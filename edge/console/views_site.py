@@ -28,7 +28,7 @@ class SiteViews:
     async def status(self, _args: Payload) -> Payload:
         live = self._live
         backlog, known, connector_list, open_count = await self._store.read(
-            lambda db: (report.backlog(db), connectors.chargers(db), _connectors(db), report.count_open(db))
+            lambda db: (report.backlog(db), connectors.chargers(db), _connectors(db, live), report.count_open(db))
         )
         uplink = live.uplink()
         now_there = live.chargers()
@@ -159,12 +159,15 @@ class SiteViews:
             await asyncio.sleep(WATCH_INTERVAL)
 
 
-def _connectors(db: Connection) -> list[Payload]:
+def _connectors(db: Connection, live: Live) -> list[Payload]:
     open_sessions = report.open_sessions(db)
     shown: list[Payload] = []
     for one in connectors.numbered(db):
         status, error = ("Unavailable", "NoError")
-        if one.status is not None:
+        shown_now = None if one.upstream is None else live.shown_status(one.upstream)
+        if shown_now is not None:
+            status, error = shown_now
+        elif one.status is not None:
             status, error = station.reported_status(json.loads(one.status))
         session = open_sessions.get(one.no)
         shown.append(

@@ -38,6 +38,9 @@ SAME_START = 60.0
 """Seconds after a start in which the same remote start again is taken for its repetition."""
 _FAILURES = (ChargerOffline, CallTimedOut, PeerRefused)
 
+TIMED_OUT = "TimedOut"
+"""The charger did not answer: it may still do what it was asked for."""
+
 ACCEPTED = dialect.status("Accepted")
 REJECTED = dialect.status("Rejected")
 
@@ -132,12 +135,12 @@ class Commands:
             return Outcome(REJECTED, charger_no=None if found is None else found.charger_no)
         payload = to_charger.remote_start_at(found.conn, call.payload)
         status = await self.start_at(found, token, payload, remote_starts.CSMS, call.message_id)
-        return Outcome(dialect.status(status), charger_no=found.charger_no)
+        return Outcome(_yes_or_no(status), charger_no=found.charger_no)
 
     async def start_at(
         self, place: connectors.Connector, token: IdToken, payload: Payload, origin: str, request: str
     ) -> str:
-        """Ask a charger to start; Accepted or Rejected. The start that follows is known as this one's."""
+        """Ask a charger to start; Accepted, Rejected or TIMED_OUT. The start that follows is known as this one's."""
         running = await self._store.write(lambda db: transactions.open_on(db, place.no))
         if running is not None and running.id_token == token and self._is_recent(running.started_at):
             return "Accepted"  # the same command again, or its answer was lost: it charges already (R5)
@@ -151,7 +154,7 @@ class Commands:
         except CallTimedOut as error:
             # It may still start: then the start is relayed like any other, and known as this one's.
             self._log.warning("remote_start_unanswered", charger=place.charger, why=str(error))
-            return "Rejected"
+            return TIMED_OUT
         except (ChargerOffline, PeerRefused) as error:
             self._log.warning("remote_start_failed", charger=place.charger, why=str(error))
             status = "Rejected"
@@ -190,10 +193,10 @@ class Commands:
             return Outcome(REJECTED)
         tx, charger_no = open_ones[0]
         status = await self.stop(tx.no)
-        return Outcome(dialect.status(status), charger_no=charger_no)
+        return Outcome(_yes_or_no(status), charger_no=charger_no)
 
     async def stop(self, tx_no: TransactionNo) -> str:
-        """Ask its charger to end a transaction; Accepted or Rejected."""
+        """Ask its charger to end a transaction; Accepted, Rejected or TIMED_OUT."""
         target = await self._store.write(lambda db: transactions.stoppable(db, tx_no))
         if target is None:
             return "Rejected"
@@ -209,7 +212,7 @@ class Commands:
             )
         except _FAILURES as error:
             self._log.warning("remote_stop_failed", charger=target.charger, transaction=tx_no, why=str(error))
-            return "Rejected"
+            return TIMED_OUT if isinstance(error, CallTimedOut) else "Rejected"
         return to_charger.status_of(answer, "Accepted")
 
     async def stop_refused(self, tx_no: TransactionNo) -> None:
@@ -334,6 +337,11 @@ class Commands:
             self._configuration.put(name, value)
             self._sender.wake()
         return Outcome(dialect.status(status))
+
+
+def _yes_or_no(status: str) -> Payload:
+    """For a CSMS a charger that stays silent has not accepted."""
+    return ACCEPTED if status == "Accepted" else REJECTED
 
 
 @dataclass(frozen=True, slots=True)

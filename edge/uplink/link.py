@@ -136,7 +136,10 @@ class UplinkLink:
     def _become(self, state: str) -> None:
         if state != self.status.state:
             was_accepted = self.is_accepted()
-            self.status.state, self.status.since = state, self._clock.utc_now()
+            is_same_outage = {self.status.state, state} == {"offline", "connecting"}
+            self.status.state = state
+            if not is_same_outage:
+                self.status.since = self._clock.utc_now()
             self._log.info("uplink_state", state=state)
             if was_accepted or state == "accepted":
                 text = encode_json({"uplink": state})

@@ -54,6 +54,8 @@ class Station:
         self._on_news = on_news
         self._told: dict[int, Payload] = {}
         self._news: dict[int, Payload] = {}
+        self.shown: dict[int, Payload] = {}
+        """What the CSMS is to know of each connector now."""
         self._turns = 0
         self._turn_of: dict[int, int] = {}
         self._again: dict[int, float] = {}
@@ -134,6 +136,7 @@ class Station:
                 found[upstream] = dialect.unavailable(upstream, wall)
             if not presence.is_online and presence.away_for < grace(presence):
                 wake_at = min(wake_at or now + 1e9, now + grace(presence) - presence.away_for + 0.01)
+        self.shown = found
         self._news = {
             connector: payload
             for connector, payload in found.items()

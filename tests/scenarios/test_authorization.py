@@ -118,7 +118,9 @@ async def test_an_operators_start_needs_neither_csms_nor_list(folder, csms):
             assert detail["remote_start"] is True
             assert (await site.ask("stop", session=session["session"]))["result"] == "Accepted"
             await site.until("sessions", lambda d: d["sessions"][0]["state"] == "ended")
-            assert (await site.ask("stop", session=session["session"]))["error"]["code"] == "no_such_session"
+            again = (await site.ask("stop", session=session["session"]))["error"]
+            assert (again["code"], again["message"]) == ("rejected", f"{session['session']} has ended already.")
+            assert (await site.ask("stop", session="S99"))["error"]["code"] == "no_such_session"
         assert (await site.ask("start", charger="CP-01", evse=1, connector=None, token="X"))["error"][
             "code"
         ] == "rejected"
