@@ -85,7 +85,7 @@ class Intake:
         if violations:
             self._tolerances["schema_violated"] += 1
             self._log.warning("flawed_message_kept", action=call.action, flaw=violations[0].message)
-        flaws = tuple(f"{'.'.join(map(str, flaw.path))}: {flaw.message}" for flaw in violations)
+        flaws = tuple(map(str, violations))
         said = Said(self._charger_no, self._version, call, self._parts.moment(), flaws)
         match event:
             case TransactionStarted():
@@ -217,8 +217,7 @@ def _told(decision: Decision) -> Payload:
 def refusal(violations: tuple[Violation, ...]) -> Refusal:
     """The CALLERROR for a payload that breaks its schema."""
     first = violations[0]
-    where = ".".join(map(str, first.path))
-    return Refusal(first.code, f"{where}: {first.message}" if where else first.message)
+    return Refusal(first.code, str(first))
 
 
 def pending_reply(received: CallReceived, moment: Moment) -> Reply:

@@ -45,6 +45,11 @@ class Violation:
     message: str
     code: str
 
+    def __str__(self) -> str:
+        """`meterValue.0.timestamp: …`, for people and for the description of a CALLERROR."""
+        where = ".".join(map(str, self.path))
+        return f"{where}: {self.message}" if where else self.message
+
 
 def check_request(version: str, action: str, payload: Payload) -> tuple[Violation, ...]:
     """What the schema forbids in a CALL's (or SEND's) payload; the first decides the CALLERROR code."""

@@ -246,7 +246,7 @@ def _run_group(connection: sqlite3.Connection, units: list[Unit[Any]]) -> list[t
             connection.execute("SAVEPOINT unit")
             try:
                 outcomes.append((unit(connection), None))
-            except Exception as error:
+            except Exception as error:  # it belongs to whoever submitted the unit
                 if not connection.in_transaction:
                     raise  # SQLite has rolled everything back by itself: the disk is full, or broken
                 connection.execute("ROLLBACK TO unit")

@@ -296,9 +296,7 @@ class UplinkLink:
             return  # 1.6 §4.2.1: no answer while rejected
         if received.violations:
             first = received.violations[0]
-            where = ".".join(map(str, first.path))
-            description = f"{where}: {first.message}" if where else first.message
-            self._connection.reply(call.message_id, Refusal(first.code, description))
+            self._connection.reply(call.message_id, Refusal(first.code, str(first)))
             return
         assert self._tasks is not None
         task = self._tasks.create_task(self._execute(self._connection, call))

@@ -80,14 +80,12 @@ async def test_a_flood_of_authorize_does_not_hold_up_a_start(folder, csms):
                     number += 1
                     await call(flooding, "Authorize", {"idTag": f"T{number}"})
 
-            flooder = asyncio.ensure_future(flood())  # noqa: TID251 - ended below
-            try:
+            async with asyncio.TaskGroup() as tasks:
+                flooder = tasks.create_task(flood())
                 await csms.wait_for(lambda: len(csms.calls("Authorize")) > 5)
                 await call(charging, "StartTransaction", start())
                 await csms.wait_for(lambda: csms.calls("StartTransaction"), 5)
-            finally:
                 flooder.cancel()
-                await asyncio.gather(flooder, return_exceptions=True)  # noqa: TID251
 
 
 async def test_one_message_that_the_csms_always_answers_with_security_error_does_not_stop_the_site(folder, csms):
