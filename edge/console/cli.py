@@ -13,10 +13,11 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from edge.console.arguments import DEFAULT_SOCKET, build_parser, config_path, request
+from edge.console.arguments import build_parser, config_path, request
 from edge.console.client import Request, ask
 from edge.console.document import part, printable, text
 from edge.console.errors import USAGE, CommandError, exit_code
+from edge.console.grammar import DEFAULT_SOCKET
 from edge.jsontypes import Payload
 
 if TYPE_CHECKING:  # `table` is loaded only where text is printed

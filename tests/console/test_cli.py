@@ -127,8 +127,10 @@ def test_version_is_the_installed_one(capsys):
     assert capsys.readouterr().out == f"edge {version('ocpp-edge')}\n"
 
 
-COMMANDS = ["run", "check", "status", "chargers", "adopt", "meter", "uplink"]
-COMMANDS += ["sessions", "session", "trace", "queue", "start", "stop"]
+COMMANDS = ["run", "check", "status", "uplink", "meter"]
+COMMANDS += ["chargers", "adopt"]
+COMMANDS += ["sessions", "session", "start", "stop"]
+COMMANDS += ["trace", "queue"]
 
 
 def test_help_lists_the_commands_that_work_and_no_other(capsys):

@@ -1,0 +1,31 @@
+"""Commands about messages: what happened, what waits."""
+
+from edge.console.grammar import Commands, command, verb
+
+
+def add(commands: Commands) -> None:
+    trace = command(
+        commands,
+        "trace",
+        "show what happened to a session or a charger, in order",
+        "  edge trace S42            from the charger's message to the cloud's answer\n"
+        "  edge trace S42 --raw      with the exact text of each message\n"
+        "  edge trace CP-01 --follow as it happens; Ctrl-C ends it",
+        lambda options: {"subject": options.subject, "raw": options.raw, "follow": options.follow},
+    )
+    trace.add_argument("subject", metavar="SESSION|CHARGER", help="a session (S42) or a charger's identity")
+    trace.add_argument("--follow", action="store_true", help="go on as things happen")
+    trace.add_argument("--raw", action="store_true", help="print the text that was on the wire, too")
+    queue = command(
+        commands,
+        "queue",
+        "show the messages that the cloud has not answered yet",
+        "  edge queue                in sending order, with what each one waits for\n"
+        "  edge queue show 812       one message with its payload",
+        lambda options: {"seq": getattr(options, "seq", None)},
+    )
+    queue.usage = "edge queue [options] [list | show SEQ]"
+    verbs = queue.add_subparsers(dest="verb", metavar="list | show SEQ", title="what to show", prog="edge queue")
+    verb(verbs, "list", "all of them (what happens without a word)")
+    show = verb(verbs, "show", "one message in full")
+    show.add_argument("seq", metavar="SEQ", type=int, help="its number in edge queue")

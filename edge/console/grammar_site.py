@@ -1,0 +1,48 @@
+"""Commands about the site as a whole: the daemon itself, its connection to the cloud, its meters."""
+
+from edge.console.grammar import Commands, add_options, command
+
+
+def add(commands: Commands) -> None:
+    run = command(
+        commands,
+        "run",
+        "run the daemon in the foreground",
+        "  edge run --config site.toml     as systemd runs it, with another file\n\n"
+        "SIGTERM and Ctrl-C end it cleanly. A changed file needs a restart.",
+    )
+    add_options(run, ("config",))
+    check = command(
+        commands,
+        "check",
+        "validate the configuration file",
+        "  edge check --config site.toml   print every problem with file and line",
+    )
+    add_options(check, ("config", "json", "no-color"))
+    status = command(
+        commands,
+        "status",
+        "show the site at a glance",
+        "  edge status               uplink, backlog, chargers, meters, alarms\n"
+        "  edge status --watch       the same, kept up to date; Ctrl-C ends it\n"
+        "  edge status --json | jq .backlog",
+        lambda options: {"watch": True} if options.watch else {},
+    )
+    status.add_argument("--watch", action="store_true", help="keep it up to date")
+    uplink = command(
+        commands,
+        "uplink",
+        "show the connection to the cloud in detail",
+        "  edge uplink",
+        lambda _: {},
+    )
+    uplink.add_argument("verb", metavar="status", nargs="?", choices=["status"], help="the same")
+    meter = command(
+        commands,
+        "meter",
+        "show what the meters read now",
+        "  edge meter                all meters\n  edge meter grid --watch   one, with each reading; Ctrl-C ends it",
+        lambda options: {"meter": options.meter, **({"watch": True} if options.watch else {})},
+    )
+    meter.add_argument("meter", metavar="ID", nargs="?", help="only this meter")
+    meter.add_argument("--watch", action="store_true", help="keep it up to date")
