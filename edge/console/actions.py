@@ -4,7 +4,7 @@ import base64
 import binascii
 
 from edge.console.errors import CommandError
-from edge.console.live import Live, NoSuchConnector, NotPending, PasswordNeeded
+from edge.console.operating import NoSuchConnector, NotPending, Operating, PasswordNeeded
 from edge.console.views_sessions import no_such_session, session_number
 from edge.domain.ports import ChargerOffline
 from edge.jsontypes import JsonValue, Payload
@@ -13,8 +13,8 @@ from edge.jsontypes import JsonValue, Payload
 class Actions:
     """Each method answers one command. Raises CommandError for what the person is to be told."""
 
-    def __init__(self, live: Live) -> None:
-        self._live = live
+    def __init__(self, operating: Operating) -> None:
+        self._operating = operating
 
     async def adopt(self, args: Payload) -> Payload:
         charger, password = _text(args, "charger"), args.get("password")
@@ -23,7 +23,7 @@ class Actions:
         except binascii.Error as error:
             raise CommandError("usage", "The password is not base64.") from error
         try:
-            numbers = await self._live.adopt(charger, secret)
+            numbers = await self._operating.adopt(charger, secret)
         except NotPending as error:
             raise CommandError("no_such_charger", str(error), "edge chargers lists the pending ones.") from error
         except PasswordNeeded as error:
@@ -34,7 +34,7 @@ class Actions:
     async def start(self, args: Payload) -> Payload:
         charger = _text(args, "charger")
         try:
-            connector, result = await self._live.start(
+            connector, result = await self._operating.start(
                 charger, _number(args.get("evse")), _number(args.get("connector")), _text(args, "token")
             )
         except NoSuchConnector as error:
@@ -51,7 +51,7 @@ class Actions:
 
     async def stop(self, args: Payload) -> Payload:
         number = session_number(args.get("session"))
-        result = await self._live.stop(number)
+        result = await self._operating.stop(number)
         if result is None:
             raise no_such_session(args.get("session"))
         if result == "Ended":
