@@ -50,6 +50,7 @@ do not give the same ones (ocpp-rules.md B.5)."""
 
 
 METER_MAY_BE_SILENT = 60.0
+STORE_UNUSABLE = Health("Faulted", "InternalError", "store unusable: control-only mode")
 FOR_CLEAR_CACHE = 10.0
 
 
@@ -82,9 +83,18 @@ class Assembly:
 
 
 async def assemble(
-    config: Config, world: World, store: Store, boot_no: int, in_background: InBackground, restart: Callable[[], None]
+    config: Config,
+    world: World,
+    store: Store,
+    boot_no: int,
+    in_background: InBackground,
+    restart: Callable[[], None],
+    why_control_only: str | None,
 ) -> Assembly:
-    """All parts, none of them running yet. `restart` is what a Reset of the CSMS sets off."""
+    """All parts, none of them running yet. `restart` is what a Reset of the CSMS sets off.
+
+    `why_control_only`: why the store is not the one on disk; None in a life that is whole.
+    """
     clock, ids = world.clock, world.ids
     started = clock.monotonic()
 
@@ -102,12 +112,12 @@ async def assemble(
     pollers = [MeterPoller(meter, load_profile(meter.profile), clock, lambda _reading: None) for meter in config.meters]
     grid = next((poller for poller in pollers if poller.state().role == "grid"), None)
     roster = Roster(clock, on_presence=lambda _charger: station.changed())
-    await _enrol(config, world, store, roster)
+    await _enrol(config, world, store, roster, gives_numbers=why_control_only is None)
     station = Station(
         store,
         roster,
         clock,
-        lambda: _health(grid, clock.monotonic() - started),
+        lambda: _health(grid, clock.monotonic() - started) if why_control_only is None else STORE_UNUSABLE,
         lambda: sender.wake(),  # noqa: PLW0108 - the sender is made below
     )
     configuration = Configuration(
@@ -146,8 +156,9 @@ async def assemble(
         on_stored=on_stored,
         on_connectors=on_connectors,
         on_status=lambda _charger: station.changed(),
+        is_control_only=why_control_only is not None,
     )
-    parts = Parts(config, store, clock, roster, pollers, station, lanes, sender, link)
+    parts = Parts(config, store, clock, roster, pollers, station, lanes, sender, link, why_control_only)
     inside = Inside(parts)
     chargers = ChargerServer(config, roster, charger_parts, clock, ids, partial(adopt, store, roster, ids))
     services: dict[str, Service] = {f"meter {poller.state().id}": poller.run for poller in pollers}
@@ -199,7 +210,7 @@ def _uplink(
     return UplinkLink(config.uplink, identity, store, sender, commands, configuration, world.clock, world.ids, moment)
 
 
-async def _enrol(config: Config, world: World, store: Store, roster: Roster) -> None:
+async def _enrol(config: Config, world: World, store: Store, roster: Roster, *, gives_numbers: bool) -> None:
     """The chargers of the file, in file order, and the adopted ones (interface.md, "Connector numbers")."""
     listed = config.charger
 
@@ -207,7 +218,7 @@ async def _enrol(config: Config, world: World, store: Store, roster: Roster) -> 
         for settings in listed:
             charger_id = ChargerId(settings.id)
             no = connectors.enrol(db, charger_id, connectors.KNOWN, "file")
-            if settings.evses:
+            if settings.evses and gives_numbers:
                 connectors.lay_out(db, no, layout(settings.evses))
                 connectors.count(db, no, sum(settings.evses))
         names = {settings.id for settings in listed}

@@ -1,11 +1,17 @@
-"""The daemon: one life from the store's opening to its closing, in one TaskGroup, and how it leaves.
+"""The daemon: its lives, each from the store's opening to its closing in one TaskGroup, and how it leaves.
 
 `build(config, world)` makes it; `run()` is the daemon. What it is made of is joined in `edge/assembly.py`; the process
 around it (log, lock, signals, the way to start again) is `edge/process.py`.
+
+A disk that fails must not cost the site its chargers. A store that goes on failing is opened anew once; if that does
+not help, or it cannot be opened at all, the next life is *control-only*: an empty store in memory takes its place, the
+chargers stay connected, but none is told that its transaction was stored, so that it keeps and repeats what it has to
+say. As soon as the disk takes a row again, the next life is a full one.
 """
 
 import asyncio
 from collections.abc import Coroutine
+from dataclasses import replace
 from enum import StrEnum
 from functools import partial
 
@@ -19,10 +25,17 @@ from edge.console.server import ConsoleServer
 from edge.inside import Inside
 from edge.ocppj.schemas import warm_up
 from edge.store import boots
-from edge.store.db import CommitFailed, Store, open_store
+from edge.store.db import CommitFailed, Store, StoreForeign, StoreUnusable, open_store
+from edge.store.volatile import open_volatile
 from edge.world import World
 
 SERVICE_PAUSE = 5.0
+GUARD_EVERY = 5.0
+FAILING_FOR = 30.0
+"""Seconds of nothing but failed commits after which the store is opened anew."""
+FAILED_AGAIN_WITHIN = 600.0
+"""Seconds after a reopening in which the same is taken for a disk that is dead."""
+TRY_DISK_EVERY = 60.0
 
 WARM = (
     "Authorize",
@@ -38,10 +51,12 @@ WARM = (
 class Ending(StrEnum):
     STOPPED = "stopped"
     RESTART = "restart"
+    REOPEN = "reopen"
+    """The next life begins at once, in the same process, with the store opened anew."""
 
 
 class Daemon:
-    """One life of the daemon."""
+    """The daemon, one life after the other."""
 
     def __init__(self, config: Config, world: World) -> None:
         self._config = config
@@ -53,41 +68,66 @@ class Daemon:
         self.charger_ports: list[int] = []
         """The ports that the listeners have got, in file order."""
         self.inside: Inside | None = None
+        self._reopened_at = float("-inf")
+        self._given_up: str | None = None
+        """Why the store on disk is not even tried."""
         self._log = structlog.get_logger("edge.daemon")
 
     def leave(self, ending: Ending = Ending.STOPPED) -> None:
-        """End in an orderly way; the first reason counts."""
-        if not self._leave.is_set():
+        """End in an orderly way; the first reason counts, but whoever ends the process has the last word."""
+        if not self._leave.is_set() or self._ending is Ending.REOPEN:
             self._ending = ending
             self._leave.set()
 
     async def run(self) -> Ending:
         """Until `leave`, or until a part fails that the daemon cannot be without."""
-        world = self._world
-        store = await open_store(self._config.store.path, world.open_database, world.clock)
+        while True:
+            await self._life()
+            if self._ending is not Ending.REOPEN:
+                return self._ending
+            self._leave.clear()
+
+    async def _life(self) -> None:
+        store, why_control_only = await self._open()
         try:
             async with asyncio.TaskGroup() as tasks:
                 writer = tasks.create_task(store.run())
                 try:
-                    await self._live(store)
+                    await self._live(store, why_control_only)
                 finally:
                     writer.cancel()
         finally:
             await store.close()
-        return self._ending
 
-    async def _live(self, store: Store) -> None:
+    async def _open(self) -> tuple[Store, str | None]:
+        """The store, and why it is not the one on disk. Raises StoreForeign: choosing another is for a person."""
+        world = self._world
+        why = self._given_up
+        if why is None:
+            try:
+                return await open_store(self._config.store.path, world.open_database, world.clock), None
+            except StoreForeign:
+                raise
+            except StoreUnusable as error:
+                why = str(error)
+        self._log.error("control_only", why=why)
+        return await open_volatile(world.open_database, world.clock), why
+
+    async def _live(self, store: Store, why_control_only: str | None) -> None:
         world = self._world
         boot_no = await store.write(
             lambda db: boots.begin(db, world.clock.utc_now(), round(world.clock.monotonic() * 1000))
         )
         async with asyncio.TaskGroup() as tasks:
-            servers, services = await self._start(store, boot_no, tasks)
+            servers, services = await self._start(store, boot_no, why_control_only, tasks)
+            watch = self._until_disk_works() if why_control_only is not None else self._guard(store)
+            services.append(tasks.create_task(watch))
             self.ready.set()
             world.notify("READY=1")
             self._log.info("ready", version=__version__, ports=self.charger_ports, boot=boot_no)
             await self._leave.wait()
-            world.notify("STOPPING=1")
+            if self._ending is not Ending.REOPEN:
+                world.notify("STOPPING=1")
             self._log.info("leaving", ending=self._ending)
             for server in servers:
                 server.close(code=1001, reason="the controller restarts")
@@ -103,7 +143,7 @@ class Daemon:
             self._log.error("end_not_stored", why=str(error))  # the disk is full; we leave all the same
 
     async def _start(
-        self, store: Store, boot_no: int, tasks: asyncio.TaskGroup
+        self, store: Store, boot_no: int, why_control_only: str | None, tasks: asyncio.TaskGroup
     ) -> tuple[list[Server], list["asyncio.Task[None]"]]:
         """Join the parts and let them run; first the listeners, so that chargers wait for nothing."""
 
@@ -111,16 +151,66 @@ class Daemon:
             tasks.create_task(self._finish(work))
 
         parts: Assembly = await assemble(
-            self._config, self._world, store, boot_no, in_background, partial(self.leave, Ending.RESTART)
+            self._config,
+            self._world,
+            store,
+            boot_no,
+            in_background,
+            partial(self.leave, Ending.RESTART),
+            why_control_only,
         )
         self.inside = parts.inside
         warm_up("1.6", WARM)
         servers = await parts.chargers.open()
         self.charger_ports = [server.sockets[0].getsockname()[1] for server in servers]
+        # chargers find the next life where they found this one, also on a port that was free to choose
+        listeners = zip(self._config.listeners, self.charger_ports, strict=True)
+        self._config = replace(self._config, listeners=tuple(replace(one, port=port) for one, port in listeners))
         running = [tasks.create_task(self._serve(name, run)) for name, run in parts.services.items()]
         if parts.console is not None:
             running.append(await _open(parts.console, tasks))
         return servers, running
+
+    async def _guard(self, store: Store) -> None:
+        """See whether the store goes on failing."""
+        clock = self._world.clock
+        failing_since: float | None = None
+        while True:
+            await asyncio.sleep(GUARD_EVERY)
+            if not store.is_failing:
+                failing_since = None
+                continue
+            failing_since = clock.monotonic() if failing_since is None else failing_since
+            try:
+                await store.write(boots.probe)
+            except CommitFailed as error:
+                if clock.monotonic() - failing_since >= FAILING_FOR:
+                    self._reopen(f"the store fails again and again: {error}")
+                    return
+
+    def _reopen(self, why: str) -> None:
+        now = self._world.clock.monotonic()
+        if now - self._reopened_at < FAILED_AGAIN_WITHIN:
+            self._given_up = why
+        self._reopened_at = now
+        self._log.error("store_reopened", why=why)
+        self.leave(Ending.REOPEN)
+
+    async def _until_disk_works(self) -> None:
+        """In control-only mode: try the disk until it takes a row."""
+        world = self._world
+        while True:
+            await asyncio.sleep(TRY_DISK_EVERY)
+            try:
+                store = await open_store(self._config.store.path, world.open_database, world.clock)
+            except StoreUnusable as error:
+                self._log.warning("store_still_unusable", why=str(error))
+                continue
+            if await _takes_a_row(store):
+                break
+        self._log.info("store_usable_again")
+        self._given_up, self._reopened_at = None, float("-inf")
+        self.leave(Ending.REOPEN)
 
     async def _serve(self, name: str, run: Service) -> None:
         """The supervisor of one service: a defect in it costs a pause of this service, not the daemon."""
@@ -137,6 +227,21 @@ class Daemon:
             await work
         except Exception:  # noqa: BLE001 - a supervisor (style 16)
             self._log.exception("background_failed")
+
+
+async def _takes_a_row(store: Store) -> bool:
+    """Whether a commit works; the store is closed then."""
+    async with asyncio.TaskGroup() as tasks:
+        writer = tasks.create_task(store.run())
+        try:
+            await store.write(boots.probe)
+        except CommitFailed as error:
+            structlog.get_logger("edge.daemon").warning("store_still_unusable", why=str(error))
+            return False
+        finally:
+            writer.cancel()
+            await store.close()
+    return True
 
 
 async def _open(console: ConsoleServer, tasks: asyncio.TaskGroup) -> "asyncio.Task[None]":

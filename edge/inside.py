@@ -39,6 +39,7 @@ class Parts:
     lanes: Lanes
     sender: Sender
     uplink: UplinkLink | None
+    why_control_only: str | None
 
 
 class Inside:
@@ -135,6 +136,12 @@ class Inside:
         for charger in self._parts.roster.shared_identities():
             message = "connections under this identity replace each other: two devices may share it"
             found.append(Alarm("identity_shared", charger, self.now(), message))
+        if self._parts.why_control_only is not None:
+            message = (
+                f"control-only mode, nothing is stored: {self._parts.why_control_only}. Chargers keep and repeat "
+                "their transactions; mend the disk, or put a backup back with edge restore"
+            )
+            found.append(Alarm("store_unusable", "store", self.started_at, message))
         if self._parts.store.is_failing:
             found.append(Alarm("store_failing", "store", self.now(), "the last commit failed: is the disk full?"))
         return found

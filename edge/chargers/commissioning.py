@@ -101,8 +101,8 @@ async def _number(
 ) -> None:
     """Give the charger's connectors their upstream numbers, all together, once it is known how many there are."""
     known = await parts.store.write(lambda db: connectors.charger_by_no(db, charger))
-    if known is None or known.connectors is not None:
-        return
+    if known is None or known.connectors is not None or parts.is_control_only:
+        return  # numbers are given for ever: only where they are kept
     setting = found.get(commands.NUMBER_OF_CONNECTORS)
     count = _count(setting)
     if count is None:

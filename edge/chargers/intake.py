@@ -59,6 +59,8 @@ class Parts:
     """Connectors that got their upstream number."""
     on_status: Callable[[ChargerNo], None]
     """A status of this charger has changed."""
+    is_control_only: bool = False
+    """Nothing outlives this process: no transaction message may be answered."""
 
 
 class Intake:

@@ -127,8 +127,11 @@ class ChargerLink:
     async def _work(self, calls: "asyncio.Queue[CallReceived]") -> None:
         while True:
             received = await calls.get()
-            reply = await self._reply(received)
             call = received.call
+            if self._parts.is_control_only and call.action in observe.TRANSACTION_ACTIONS:
+                self._log.warning("not_answered", action=call.action, why="control-only mode: nothing can be stored")
+                continue  # the charger keeps it and says it again
+            reply = await self._reply(received)
             if isinstance(reply, Refusal):
                 self._log.warning("call_refused", action=call.action, code=reply.code, why=reply.description)
             self.connection.reply(call.message_id, reply)

@@ -41,3 +41,8 @@ def set_station_setting(connection: sqlite3.Connection, key: str, value: str) ->
     connection.execute(
         "INSERT OR REPLACE INTO meta (key, value) VALUES ('station:' || :key, :value)", {"key": key, "value": value}
     )
+
+
+def probe(connection: sqlite3.Connection) -> None:
+    """Write something: only then does a commit tell whether the disk takes it."""
+    connection.execute("INSERT OR REPLACE INTO meta (key, value) VALUES ('probe', 1)")

@@ -59,6 +59,10 @@ class StoreUnusable(EdgeError):
     """The file cannot be used by this program; the message says why and what to do."""
 
 
+class StoreForeign(StoreUnusable):
+    """The file is in order, but it is not this program's to use: a person has to choose another file or program."""
+
+
 class CommitFailed(EdgeError):
     """Nothing of this group was stored."""
 
@@ -262,7 +266,7 @@ def _run_group(connection: sqlite3.Connection, units: list[Unit[Any]]) -> list[t
 
 
 async def open_store(path: Path, open_database: OpenDatabase, clock: Clock) -> Store:
-    """The store at `path`, created or migrated if need be. Raises StoreUnusable."""
+    """The store at `path`, created or migrated if need be. Raises StoreUnusable or StoreForeign."""
     try:
         prepare_file(path)
         writer = await open_database(path)
@@ -275,6 +279,9 @@ async def open_store(path: Path, open_database: OpenDatabase, clock: Clock) -> S
         await writer.run(repeats.load)
         reader = await open_database(path)
         await reader.run(lambda connection: connection.execute("PRAGMA query_only = ON").close())
+    except StoreForeign as error:
+        await writer.close()
+        raise StoreForeign(f"{path}: {error}") from error
     except (sqlite3.Error, StoreUnusable) as error:
         await writer.close()
         raise StoreUnusable(f"{path}: {error}") from error
@@ -315,16 +322,18 @@ def prepare_file(path: Path) -> None:
 
 def configure(connection: sqlite3.Connection) -> None:
     """Put the settings in force and verify them. Raises StoreUnusable."""
+    if connection.execute("PRAGMA page_count").fetchone()[0] == 0:
+        raise StoreUnusable("the database is damaged: the file is empty")
     found = connection.execute("PRAGMA application_id").fetchone()[0]
     if found != APPLICATION_ID:
-        raise StoreUnusable(f"not a database of ocpp-edge (application_id {found:#x}); choose another store.path")
+        raise StoreForeign(f"not a database of ocpp-edge (application_id {found:#x}); choose another store.path")
     for name, value, expected in SETTINGS:
         connection.execute(f"PRAGMA {name} = {value}").close()
         got = connection.execute(f"PRAGMA {name}").fetchone()[0]
         if got != expected:
             raise StoreUnusable(f"PRAGMA {name} is {got!r} instead of {expected!r}: the file system may not support it")
     if connection.execute("PRAGMA auto_vacuum").fetchone()[0] != 2:
-        raise StoreUnusable("auto_vacuum is not INCREMENTAL: the file was not made by ocpp-edge")
+        raise StoreForeign("auto_vacuum is not INCREMENTAL: the file was not made by ocpp-edge")
     verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
     if verdict != "ok":
         raise StoreUnusable(f"the database is damaged: {verdict}")
@@ -345,7 +354,7 @@ def migrate(connection: sqlite3.Connection) -> None:
     if present > newest:
         least = connection.execute("SELECT value FROM meta WHERE key = 'min_reader'").fetchone()
         if least is None or least[0] > newest:
-            raise StoreUnusable(
+            raise StoreForeign(
                 f"the database has schema {present}, this program knows {newest}: install the newer program again, "
                 "or put back a backup made before the upgrade"
             )

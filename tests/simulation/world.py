@@ -22,6 +22,8 @@ from tests.simulation.loop import SimLoop
 T = TypeVar("T")
 
 SECONDS_PER_DAY = 24 * 3600.0
+MEMORY = Path(":memory:")
+"""A database that needs no disk, and so goes on when the disk fails."""
 
 
 @contextlib.contextmanager
@@ -116,19 +118,28 @@ class SimDisk:
         self._open: list[SimDatabase] = []
         self._failing_commits: deque[str] = deque()
         self._failing_opens: deque[str] = deque()
+        self._recovers_when_opened = False
         loop.at_close.append(self._let_go)
 
     async def open_database(self, path: Path) -> "SimDatabase":
         await asyncio.sleep(self.delay())
-        if self._failing_opens:
+        if self._failing_opens and path != MEMORY:
             raise sqlite3.OperationalError(self._failing_opens.popleft())
+        if self._recovers_when_opened:
+            self.recover()
         database = SimDatabase(self._loop, self, path)
         self._open.append(database)
         return database
 
-    def fail_commits(self, times: int, message: str = "database or disk is full") -> None:
-        """The next commits raise sqlite3.OperationalError; whether SQLite rolled back by itself is left to chance."""
+    def fail_commits(
+        self, times: int, message: str = "database or disk is full", *, until_reopened: bool = False
+    ) -> None:
+        """The next commits raise sqlite3.OperationalError; whether SQLite rolled back by itself is left to chance.
+
+        `until_reopened`: as after a failed fsync, whoever opens the file anew finds it in order.
+        """
         self._failing_commits.extend([message] * times)
+        self._recovers_when_opened = until_reopened
 
     def fail_opens(self, times: int, message: str = "unable to open database file") -> None:
         self._failing_opens.extend([message] * times)
@@ -168,14 +179,15 @@ class SimConnection(sqlite3.Connection):
     """Asks its disk before each COMMIT."""
 
     disk: SimDisk
+    is_on_disk = True
 
     def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:
-        if sql.lstrip()[:6].upper() == "COMMIT":
+        if sql.lstrip()[:6].upper() == "COMMIT" and self.is_on_disk:
             self.disk.before_commit(self)
         return super().execute(sql, parameters)
 
     def commit(self) -> None:
-        if self.in_transaction:
+        if self.in_transaction and self.is_on_disk:
             self.disk.before_commit(self)
         super().commit()
 
@@ -195,6 +207,7 @@ class SimDatabase:
         self._is_closed = False
         self._connection = sqlite3.connect(path, isolation_level=None, factory=SimConnection)
         self._connection.disk = disk
+        self._connection.is_on_disk = path != MEMORY
 
     async def run(self, function: Callable[[sqlite3.Connection], T]) -> T:
         if self._is_closed:

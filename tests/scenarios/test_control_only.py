@@ -1,0 +1,99 @@
+"""A disk that fails does not cost the site its chargers, and no charger is told that something is safe that is not."""
+
+import asyncio
+
+from simulators.charger import Charger
+
+from tests.scenarios.site import IDENTITY, ChargerSettings, Site, configuration
+from tests.simulation.loop import run
+from tests.simulation.world import folder_in_memory
+from tests.simulation.yard import yard
+
+
+def alarm_codes(status: dict) -> list[str]:
+    return [alarm["code"] for alarm in status["alarms"]]
+
+
+def lose_first_page(path) -> bytes:
+    """The first page of a database is gone; returns the file as it was."""
+    whole = path.read_bytes()
+    path.write_bytes(bytes(4096) + whole[4096:])
+    return whole
+
+
+async def test_a_damaged_store_leaves_the_chargers_connected_and_promises_them_nothing(folder, csms):
+    config = configuration(folder, csms_url=csms.url, chargers=(ChargerSettings("CP-01", evses=(1, 1)),))
+    async with Site(config).running():
+        await csms.wait_registered(IDENTITY)
+    lose_first_page(config.store.path)
+    statuses_before = len(csms.calls("StatusNotification"))
+    async with Site(config).running() as site:
+        charger = Charger("CP-01", site.url, meter_interval_s=0, answer_timeout_s=0.5, retry_interval_s=0.2)
+        async with charger.running():
+            await charger.wait_for(lambda: charger.is_ready)
+            assert (await charger.ask("Heartbeat", {}))["currentTime"]
+            await charger.plug_in(1)
+            charger.begin_session(1, "TAG-1")
+            await charger.wait_for(lambda: len([f for f in charger.frames if '"StartTransaction"' in f.text]) >= 2)
+            assert (await charger.ask("Heartbeat", {}))["currentTime"]
+            assert charger.queue  # said twice, and still to be said
+            status = await site.ask("status")
+            assert "store_unusable" in alarm_codes(status)
+            assert status["backlog"]["messages"] == 0
+        # the CSMS hears of connector 0 only: numbers that are not known may not be guessed
+        await csms.wait_for(lambda: len(csms.calls("StatusNotification")) > statuses_before)
+        told = [one.payload for one in csms.calls("StatusNotification")[statuses_before:]]
+        assert {(one["connectorId"], one["status"]) for one in told} == {(0, "Faulted")}
+    assert csms.calls("StartTransaction") == []
+
+
+def simulate(story, **options):
+    with folder_in_memory() as folder:
+
+        async def main(loop):
+            async with yard(loop, folder, **options) as site:
+                return await story(site)
+
+        return run(main).value
+
+
+def test_a_disk_that_goes_on_failing_leads_to_control_only_mode_and_back():
+    async def story(site):
+        (charger,) = site.chargers
+        await charger.plug_in(1)
+        await charger.start_session(1, "A", authorize=False)
+        site.disk.fail_commits(100_000)
+        charger.end_session(1)
+        while "store_unusable" not in alarm_codes(await site.ask("status")):
+            await asyncio.sleep(1)
+        await charger.wait_for(lambda: charger.is_ready, 600)
+        connections = len(charger.boots)
+        await asyncio.sleep(900)
+        assert charger.is_ready
+        assert len(charger.boots) == connections
+        assert site.csms.calls("StopTransaction") == []
+        site.disk.recover()
+        while "store_unusable" in alarm_codes(await site.ask("status")):
+            await asyncio.sleep(1)
+        await site.csms.wait_for(lambda: site.csms.calls("StopTransaction"), 3600)
+        assert len(site.csms.calls("StartTransaction")) == 1
+        assert len(site.csms.calls("StopTransaction")) == 1
+
+    simulate(story)
+
+
+def test_a_store_that_recovers_when_it_is_opened_anew_needs_no_control_only_mode():
+    async def story(site):
+        (charger,) = site.chargers
+        await charger.plug_in(1)
+        await charger.start_session(1, "A", authorize=False)
+        site.disk.fail_commits(100_000, "disk I/O error", until_reopened=True)
+        charger.end_session(1)
+        life = site.daemon.inside
+        while site.daemon.inside is life:
+            await asyncio.sleep(1)
+        await site.csms.wait_for(lambda: site.csms.calls("StopTransaction"), 3600)
+        assert "store_unusable" not in alarm_codes(await site.ask("status"))
+        assert len(site.csms.calls("StopTransaction")) == 1
+
+    simulate(story)
