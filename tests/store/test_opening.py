@@ -158,7 +158,7 @@ async def test_a_file_that_is_no_database_is_refused_and_left_as_it_is(path: Pat
 
 async def test_an_empty_file_is_refused(path: Path) -> None:
     path.touch()
-    assert "not a database of ocpp-edge" in await refusal(path)
+    assert "the file is empty" in await refusal(path)
 
 
 async def test_a_newer_schema_is_refused_with_what_to_do(path: Path) -> None:
