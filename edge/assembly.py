@@ -15,6 +15,7 @@ from edge.chargers.intake import Parts as ChargerParts
 from edge.chargers.records import Stored
 from edge.chargers.roster import Enrolment, Roster
 from edge.chargers.server import ChargerServer
+from edge.clock import SiteClock
 from edge.config import Config
 from edge.console.actions import Actions
 from edge.console.server import ConsoleServer
@@ -85,6 +86,7 @@ class Assembly:
 async def assemble(
     config: Config,
     world: World,
+    clock: SiteClock,
     store: Store,
     boot_no: int,
     in_background: InBackground,
@@ -95,7 +97,7 @@ async def assemble(
 
     `why_control_only`: why the store is not the one on disk; None in a life that is whole.
     """
-    clock, ids = world.clock, world.ids
+    ids = world.ids
     started = clock.monotonic()
 
     def moment() -> Moment:
@@ -135,7 +137,7 @@ async def assemble(
         moment,
         on_refused=lambda tx_no: in_background(commands.stop_refused(tx_no)),
     )
-    sender = Sender(store, lanes, outcomes, station, configuration, clock, moment)
+    sender = Sender(store, lanes, outcomes, station, configuration, clock, moment, clock.told_by_csms)
     reports = SiteReports(store, sender, configuration, clock, ids, moment, lambda: _good_reading(grid))
     outside = Outside(
         restart=restart,

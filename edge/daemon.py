@@ -20,8 +20,10 @@ from websockets.asyncio.server import Server
 
 from edge import __version__
 from edge.assembly import Assembly, Service, assemble
+from edge.clock import SiteClock
 from edge.config import Config
 from edge.console.server import ConsoleServer
+from edge.domain.timekeeping import EARLIEST
 from edge.inside import Inside
 from edge.ocppj.schemas import warm_up
 from edge.store import boots
@@ -60,7 +62,8 @@ class Daemon:
 
     def __init__(self, config: Config, world: World) -> None:
         self._config = config
-        self._world = world
+        self._clock = SiteClock(world.clock, world.how_clock_was_set)
+        self._world = replace(world, clock=self._clock)
         self._ending = Ending.STOPPED
         self._leave = asyncio.Event()
         self.ready = asyncio.Event()
@@ -115,13 +118,17 @@ class Daemon:
 
     async def _live(self, store: Store, why_control_only: str | None) -> None:
         world = self._world
+        clock = self._clock
+        floor = await store.write(boots.floor)
+        await clock.begin(EARLIEST if floor is None else floor)
         boot_no = await store.write(
-            lambda db: boots.begin(db, world.clock.utc_now(), round(world.clock.monotonic() * 1000))
+            lambda db: boots.begin(db, clock.utc_now(), round(clock.monotonic() * 1000), clock.trust)
         )
         async with asyncio.TaskGroup() as tasks:
             servers, services = await self._start(store, boot_no, why_control_only, tasks)
             watch = self._until_disk_works() if why_control_only is not None else self._guard(store)
             services.append(tasks.create_task(watch))
+            services.append(tasks.create_task(clock.run(store, boot_no)))
             self.ready.set()
             world.notify("READY=1")
             self._log.info("ready", version=__version__, ports=self.charger_ports, boot=boot_no)
@@ -138,6 +145,8 @@ class Daemon:
                 # Again after a second: a TaskGroup of Python 3.11 can swallow a cancellation (gh-94398 and kin).
                 await asyncio.wait(pending, timeout=1.0)
         try:
+            if clock.trust.is_trusted:
+                store.defer(lambda db: boots.keep_time(db, clock.utc_now()))
             await store.write(lambda db: boots.end(db, boot_no, self._ending))
         except CommitFailed as error:
             self._log.error("end_not_stored", why=str(error))  # the disk is full; we leave all the same
@@ -153,6 +162,7 @@ class Daemon:
         parts: Assembly = await assemble(
             self._config,
             self._world,
+            self._clock,
             store,
             boot_no,
             in_background,

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from edge import __version__
 from edge.chargers.link import ChargerLink
 from edge.chargers.roster import Roster
+from edge.clock import SiteClock
 from edge.config import Config
 from edge.console.live import (
     Alarm,
@@ -16,7 +17,6 @@ from edge.console.live import (
 )
 from edge.dialects.v16 import station
 from edge.domain.ids import ChargerId
-from edge.domain.ports import Clock
 from edge.domain.readings import MeterState, Quality
 from edge.site.poller import MeterPoller
 from edge.store.db import Store
@@ -32,7 +32,7 @@ class Parts:
 
     config: Config
     store: Store
-    clock: Clock
+    clock: SiteClock
     roster: Roster
     pollers: Sequence[MeterPoller]
     station: Station
@@ -136,6 +136,13 @@ class Inside:
         for charger in self._parts.roster.shared_identities():
             message = "connections under this identity replace each other: two devices may share it"
             found.append(Alarm("identity_shared", charger, self.now(), message))
+        clock = self._parts.clock
+        if not clock.trust.is_trusted:
+            message = "nobody vouches for the clock: it was not synchronised since the start; times are guesses"
+            found.append(Alarm("clock_not_synchronised", "clock", self.started_at, message))
+        elif (ahead := clock.differs_from_csms_by()) is not None:
+            message = f"the CSMS's clock is {ahead:+.0f} s from ours, which is set by {clock.trust}"
+            found.append(Alarm("clock_differs", "clock", self.now(), message))
         if self._parts.why_control_only is not None:
             message = (
                 f"control-only mode, nothing is stored: {self._parts.why_control_only}. Chargers keep and repeat "

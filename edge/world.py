@@ -6,15 +6,22 @@ import random
 import socket
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TypeVar
 
 from edge.domain.ports import Clock, Ids, Offload
+from edge.domain.timekeeping import Trust
 from edge.store.db import OpenDatabase, open_threaded
 
 T = TypeVar("T")
+
+
+async def nobody_to_ask() -> Trust:
+    """A machine of which nothing says how its clock was set."""
+    return Trust.SYSTEM
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +34,7 @@ class World:
     offload: Offload
     notify: Callable[[str], None]
     """Tells the service manager `READY=1`, `STOPPING=1`, `WATCHDOG=1`, `STATUS=…`."""
+    how_clock_was_set: Callable[[], Awaitable[Trust]] = nobody_to_ask
 
 
 class SystemClock:
@@ -67,5 +75,33 @@ def notify_service_manager(state: str) -> None:
         sender.sendto(state.encode(), address)
 
 
+async def how_clock_was_set() -> Trust:
+    """What the system's time service and the kernel say of the wall clock."""
+    if await in_thread(Path("/run/systemd/timesync/synchronized").exists):
+        return Trust.NTP
+    try:
+        async with asyncio.timeout(5.0):
+            asking = await asyncio.create_subprocess_exec(
+                "timedatectl", "show", "--property=NTPSynchronized", "--value",
+                stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
+            )  # fmt: skip
+            answer, _ = await asking.communicate()
+    except (OSError, TimeoutError):
+        answer = b""
+    if answer.strip() == b"yes":
+        return Trust.NTP
+    if answer.strip() != b"no":
+        return Trust.SYSTEM
+    return Trust.RTC if await in_thread(_was_set_from_rtc) else Trust.FLOOR
+
+
+def _was_set_from_rtc() -> bool:
+    """Whether the kernel took the time from a battery-backed clock when it started."""
+    try:
+        return any(one.read_text(encoding="ascii").strip() == "1" for one in Path("/sys/class/rtc").glob("*/hctosys"))
+    except OSError:
+        return False
+
+
 def real_world() -> World:
-    return World(SystemClock(), RandomIds(), open_threaded, in_thread, notify_service_manager)
+    return World(SystemClock(), RandomIds(), open_threaded, in_thread, notify_service_manager, how_clock_was_set)

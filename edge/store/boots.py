@@ -1,16 +1,59 @@
 """Starts of the daemon, the station's settings, and other single values."""
 
 import sqlite3
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 
-def begin(connection: sqlite3.Connection, wall: datetime, mono_ms: int) -> int:
-    """A new boot; its number."""
+def begin(connection: sqlite3.Connection, wall: datetime, mono_ms: int, trust: str) -> int:
+    """A new boot; its number. `trust`: who vouches for the wall clock (`domain/timekeeping.py`)."""
     row = connection.execute(
-        "INSERT INTO boot (started_wall_ms, started_mono_ms, trust) VALUES (:wall, :mono, 'system') RETURNING boot_no",
-        {"wall": round(wall.timestamp() * 1000), "mono": mono_ms},
+        "INSERT INTO boot (started_wall_ms, started_mono_ms, trust) VALUES (:wall, :mono, :trust) RETURNING boot_no",
+        {"wall": round(wall.timestamp() * 1000), "mono": mono_ms, "trust": trust},
     ).fetchone()
     return int(row[0])
+
+
+def synchronised(
+    connection: sqlite3.Connection, boot_no: int, trust: str, offset: timedelta, until_mono_s: float
+) -> None:
+    """What this boot stored before that monotonic moment carries a time that is wrong by `offset`; written once."""
+    changed = connection.execute(
+        "UPDATE boot SET trust = :trust, sync_offset_ms = :offset WHERE boot_no = :boot AND sync_offset_ms IS NULL",
+        {"trust": trust, "offset": round(offset.total_seconds() * 1000), "boot": boot_no},
+    ).rowcount
+    if changed:
+        connection.execute(
+            "INSERT OR REPLACE INTO meta (key, value) VALUES ('synchronised:' || :boot, :mono)",
+            {"boot": boot_no, "mono": round(until_mono_s * 1000)},
+        )
+
+
+def offset_ms(connection: sqlite3.Connection, boot_no: int, mono_ms: int) -> int:
+    """What to add to a wall time that was stored at this monotonic moment of that boot."""
+    row = connection.execute(
+        "SELECT b.sync_offset_ms FROM boot b JOIN meta m ON m.key = 'synchronised:' || b.boot_no "
+        "WHERE b.boot_no = :boot AND :mono < m.value",
+        {"boot": boot_no, "mono": mono_ms},
+    ).fetchone()
+    return 0 if row is None else int(row[0])
+
+
+def keep_time(connection: sqlite3.Connection, now: datetime) -> None:
+    """A time that was right: the next boot's clock may not be before it."""
+    connection.execute(
+        "INSERT OR REPLACE INTO meta (key, value) VALUES ('last_wall_ms', :now)",
+        {"now": round(now.timestamp() * 1000)},
+    )
+
+
+def floor(connection: sqlite3.Connection) -> datetime | None:
+    """The latest time that is known to have been, None in a new store."""
+    row = connection.execute(
+        "SELECT max(at) FROM (SELECT value AS at FROM meta WHERE key = 'last_wall_ms' UNION ALL "
+        "SELECT at_wall_ms FROM (SELECT at_wall_ms, boot_no FROM exchange ORDER BY seq DESC LIMIT 1) "
+        "JOIN boot USING (boot_no) WHERE trust <> 'floor')"
+    ).fetchone()
+    return None if row[0] is None else datetime.fromtimestamp(row[0] / 1000, UTC)
 
 
 def end(connection: sqlite3.Connection, boot_no: int, reason: str) -> None:

@@ -107,7 +107,12 @@ _INSERT = (
     "INSERT INTO exchange VALUES (:seq, :boot_no, :mono, :wall, :peer, :kind, :relay, :action, :message_id, :version, "
     ":connector_no, :tx_no, :prev_tx, :prev_peer, :cause_seq, :text, :answer, :notes, :digest)"
 )
-_LOAD = f"SELECT {_COLUMNS} FROM exchange WHERE seq = :seq"  # noqa: S608 - a constant of this module
+# A time that was stored before the clock was right is shown as it was: the boot knows by how much (boots.synchronised).
+_TRUE_WALL = (
+    "at_wall_ms + coalesce((SELECT b.sync_offset_ms FROM boot b JOIN meta m ON m.key = 'synchronised:' || b.boot_no "
+    "WHERE b.boot_no = exchange.boot_no AND b.sync_offset_ms IS NOT NULL AND at_mono_ms < m.value), 0)"
+)
+_LOAD = f"SELECT {_COLUMNS.replace('at_wall_ms', _TRUE_WALL)} FROM exchange WHERE seq = :seq"  # noqa: S608 - constants
 
 
 def append(connection: sqlite3.Connection, new: NewExchange) -> int:

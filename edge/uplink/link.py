@@ -269,6 +269,7 @@ class UplinkLink:
                 raise UplinkDown(f"BootNotification was refused: {answer.code} {answer.description}")
             registration = dialect.registration(answer.payload)
             self.status.registration = registration.status
+            self._sender.on_csms_time(registration.current_time)
             if registration.status == "Accepted":
                 self.status.heartbeat_interval = registration.interval
                 self._booted_at, self._must_boot = self._clock.utc_now(), False

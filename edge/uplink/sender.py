@@ -10,19 +10,21 @@ import json
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import NamedTuple
 
 import structlog
 
 from edge.connection import Answer, RpcConnection
 from edge.dialects.v16 import ids as bound_ids
+from edge.dialects.v16 import station as dialect
 from edge.domain.delivery import back_off
 from edge.domain.ids import ConnectorNo, TransactionNo
 from edge.domain.ports import CallTimedOut, Clock, EdgeError, LinkLost, PeerRefused, UplinkDown
 from edge.jsontypes import Payload
 from edge.ocppj import actions, schemas
 from edge.ocppj.frames import CallError, CallResult, encode_json
-from edge.store import Connection, delivery, exchange, transactions
+from edge.store import Connection, boots, delivery, exchange, transactions
 from edge.store.db import CommitFailed, Store
 from edge.store.delivery import Message, Waiting
 from edge.store.exchange import Kind, Moment
@@ -71,6 +73,7 @@ class Sender:
         configuration: Configuration,
         clock: Clock,
         moment: Callable[[], Moment],
+        on_csms_time: Callable[[datetime | None], None],
     ) -> None:
         self._store = store
         self._lanes = lanes
@@ -84,6 +87,7 @@ class Sender:
         self._questions: deque[_Question] = deque()
         self._since_status = 0
         self._heartbeat_at = 0.0
+        self.on_csms_time = on_csms_time
         self._log = structlog.get_logger("edge.uplink")
         self.outstanding: Sent | None = None
         """The message that the CSMS has not answered yet."""
@@ -247,7 +251,10 @@ class Sender:
         """Whether the CSMS answered it."""
         own = self._configuration.seconds("HeartbeatInterval")
         self._heartbeat_at = self._clock.monotonic() + (own or interval)
-        return await self._call("Heartbeat", {}) is not None
+        answer = await self._call("Heartbeat", {})
+        if isinstance(answer, CallResult):
+            self.on_csms_time(dialect.current_time(answer.payload))
+        return answer is not None
 
     # --- one message
 
@@ -299,6 +306,9 @@ class Sender:
         if message.bound is not None and not is_repaired:
             return Prepared(message, json.loads(message.bound), [])
         payload = render(message)
+        if message.row.kind is Kind.SYNTHETIC:  # ours: stored perhaps before we knew the time
+            late_ms = boots.offset_ms(db, message.row.boot_no, message.row.at_mono_ms)
+            payload = dialect.later(payload, late_ms) if late_ms else payload
         if is_repaired:
             payload, losses = schemas.without_forbidden(VERSION, message.row.action or "", payload)
             left_out = [{"path": list(loss.path), "why": loss.message} for loss in losses]

@@ -4,11 +4,13 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from simulators.charger import Charger
 from simulators.csms import Csms
 
+from edge.clock import Vouches
 from edge.config import (
     Api,
     Authorization,
@@ -24,7 +26,7 @@ from edge.console.views_messages import MessageViews
 from edge.console.views_sessions import SessionViews
 from edge.console.views_site import SiteViews
 from edge.daemon import Daemon, build
-from edge.world import World
+from edge.world import World, nobody_to_ask
 from tests.simulation.loop import SimLoop
 from tests.simulation.world import SimClock, SimDisk, SimIds, SimNotify, SimOffload
 
@@ -56,16 +58,30 @@ class Yard:
 
 @contextlib.asynccontextmanager
 async def yard(
-    loop: SimLoop, folder: Path, *, chargers: int = 1, seed: int = 0, **csms_options: object
+    loop: SimLoop,
+    folder: Path,
+    *,
+    chargers: int = 1,
+    seed: int = 0,
+    machine_wall: datetime | None = None,
+    how_clock_was_set: Vouches = nobody_to_ask,
+    has_cloud: bool = True,
+    **csms_options: object,
 ) -> AsyncIterator[Yard]:
-    """Everything is running and registered."""
+    """Everything is running and registered. `machine_wall`: what the controller's own clock shows.
+
+    Without a cloud nobody listens where the uplink looks for it.
+    """
     clock, ids = SimClock(loop), SimIds(seed, "parties")
     disk = SimDisk(loop)
-    world = World(clock, SimIds(seed, "edge"), disk.open_database, SimOffload(), SimNotify(loop))
+    machine_clock = clock if machine_wall is None else SimClock(loop, machine_wall)
+    world = World(
+        machine_clock, SimIds(seed, "edge"), disk.open_database, SimOffload(), SimNotify(loop), how_clock_was_set
+    )
     config = Config(
         site=Site(id=IDENTITY),
         listeners=(Listener("127.0.0.1", 8887, "/ocpp", 0),),
-        uplink=Uplink(url="ws://127.0.0.1:9000/ocpp", identity=IDENTITY, security_profile=0),
+        uplink=Uplink(url=f"ws://127.0.0.1:{9000 if has_cloud else 9999}/ocpp", identity=IDENTITY, security_profile=0),
         store=StoreSettings(path=folder / "edge.db"),
         chargers=ChargerDefaults(meter_interval=60),
         charger=tuple(ChargerSettings(f"CP-0{n}", evses=(1, 1)) for n in range(1, chargers + 1)),
@@ -97,7 +113,8 @@ async def yard(
             for charger in parked:
                 await running.enter_async_context(charger.running())
                 await charger.wait_for(lambda charger=charger: charger.is_ready)
-            await csms.wait_registered(IDENTITY)
+            if has_cloud:
+                await csms.wait_registered(IDENTITY)
             yield Yard(loop, csms, parked, daemon, disk)
         daemon.leave()
         await life

@@ -325,7 +325,7 @@ def test_settings_of_the_station_are_kept_as_text_beside_other_values(path: Path
 def test_a_boot_has_a_number_and_an_end(path: Path) -> None:
     connection = opened(path)
     wall = a_row().at.wall
-    first, second = boots.begin(connection, wall, 1), boots.begin(connection, wall, 2)
+    first, second = boots.begin(connection, wall, 1, "ntp"), boots.begin(connection, wall, 2, "ntp")
     boots.end(connection, second, "stopped")
     assert (first, second) == (1, 2)
     assert connection.execute("SELECT boot_no, started_wall_ms, end_reason FROM boot").fetchall() == [
