@@ -6,6 +6,7 @@
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from importlib.resources import files
 from pathlib import Path
 
 import structlog
@@ -13,28 +14,39 @@ import structlog
 from edge import __version__
 from edge.chargers.intake import Parts as ChargerParts
 from edge.chargers.records import Stored
-from edge.chargers.roster import Enrolment, Roster
+from edge.chargers.roster import Roster
 from edge.chargers.server import ChargerServer
+from edge.chargers.sightings import Sightings
 from edge.clock import SiteClock
 from edge.config import Config
-from edge.console.actions import Actions
+from edge.config.in_force import InForce
+from edge.console.actions import Actions, FleetActions
+from edge.console.actions_keys import KeyActions
+from edge.console.actions_messages import MessageActions
 from edge.console.server import ConsoleServer
 from edge.console.views_messages import MessageViews
 from edge.console.views_sessions import SessionViews
 from edge.console.views_site import SiteViews
-from edge.domain.connectors import layout
+from edge.dialects import models
 from edge.domain.delivery import Order
-from edge.domain.ids import ChargerId, ConnectorNo, TransactionNo
-from edge.domain.ports import CallTimedOut, ChargerOffline, PeerRefused, UplinkDown
+from edge.domain.ids import ConnectorNo
+from edge.domain.ports import CallTimedOut, ChargerOffline, PeerRefused
 from edge.domain.readings import Quality, SiteReading
+from edge.enrolment import admit, enrol
+from edge.fleet import Fleet, adopt
+from edge.housekeeping import Housekeeping
 from edge.inside import Inside, Parts
-from edge.jsontypes import Payload
-from edge.operations import Operations, adopt, secrets_of
+from edge.operations import Operations
+from edge.reload import Parts as ReloadParts
+from edge.reload import Reload, Request
+from edge.settings import Settings
+from edge.site.installation import Installation
 from edge.site.poller import MeterPoller
-from edge.site.profiles import load_profile
-from edge.store import Connection, boots, connectors
+from edge.store import boots
 from edge.store.db import Store
 from edge.store.exchange import Moment
+from edge.tls.expiry import CertificateWatch
+from edge.uplink.availability import Availability
 from edge.uplink.commands import Commands, Outside
 from edge.uplink.configuration import Configuration
 from edge.uplink.lanes import Lanes
@@ -43,6 +55,7 @@ from edge.uplink.outcomes import Outcomes
 from edge.uplink.sender import Sender
 from edge.uplink.site_reports import SiteReports
 from edge.uplink.station import Health, Station
+from edge.watchdog import Vitals
 from edge.world import World
 
 TRANSACTION_ID_BASES = (10_000, 999_999)
@@ -51,21 +64,10 @@ do not give the same ones (ocpp-rules.md B.5)."""
 
 
 METER_MAY_BE_SILENT = 60.0
+TICKS_WITHIN = 180.0
+"""Seconds between two turns of a service that waits for nothing but the store and its own timer."""
 STORE_UNUSABLE = Health("Faulted", "InternalError", "store unusable: control-only mode")
 FOR_CLEAR_CACHE = 10.0
-
-
-class NoCsms:
-    """`CsmsPort` where no uplink is configured: every question is answered by the policy."""
-
-    def is_accepted(self) -> bool:
-        return False
-
-    async def call(self, action: str, _payload: Payload, *, within: float) -> Payload:
-        raise UplinkDown(f"{action} (within {within:g} s): no uplink is configured")
-
-    async def verdict(self, transaction: TransactionNo, *, within: float) -> str:
-        raise UplinkDown(f"S{transaction} (within {within:g} s): no uplink is configured")
 
 
 Service = Callable[[], Coroutine[None, None, None]]
@@ -81,10 +83,11 @@ class Assembly:
     """What runs as long as the daemon does, by name."""
     inside: Inside
     console: ConsoleServer | None
+    vitals: Vitals
 
 
 async def assemble(
-    config: Config,
+    in_force: InForce,
     world: World,
     clock: SiteClock,
     store: Store,
@@ -92,12 +95,13 @@ async def assemble(
     in_background: InBackground,
     restart: Callable[[], None],
     why_control_only: str | None,
+    reload_request: Request,
 ) -> Assembly:
     """All parts, none of them running yet. `restart` is what a Reset of the CSMS sets off.
 
     `why_control_only`: why the store is not the one on disk; None in a life that is whole.
     """
-    ids = world.ids
+    config, ids = in_force(), world.ids
     started = clock.monotonic()
 
     def moment() -> Moment:
@@ -111,10 +115,12 @@ async def assemble(
     def on_connectors(new: Sequence[ConnectorNo]) -> None:
         in_background(sender.connectors_numbered(new))
 
-    pollers = [MeterPoller(meter, load_profile(meter.profile), clock, lambda _reading: None) for meter in config.meters]
+    installation = Installation(config.meters, clock, lambda _meter, _reading: None)
+    pollers = installation.pollers
     grid = next((poller for poller in pollers if poller.state().role == "grid"), None)
     roster = Roster(clock, on_presence=lambda _charger: station.changed())
-    await _enrol(config, world, store, roster, gives_numbers=why_control_only is None)
+    enrolled = await store.write(lambda db: enrol(db, config.charger, gives_numbers=why_control_only is None))
+    admit(enrolled, config.charger, roster, ids)
     station = Station(
         store,
         roster,
@@ -123,7 +129,9 @@ async def assemble(
         lambda: sender.wake(),  # noqa: PLW0108 - the sender is made below
     )
     configuration = Configuration(
-        await store.write(boots.station_settings), config.authorization.offline, lambda: station.connector_count
+        await store.write(boots.station_settings),
+        lambda: in_force().authorization.offline,
+        lambda: station.connector_count,
     )
     order = Order.FAIR if config.uplink is None else Order(config.uplink.order)
     lanes = Lanes(store, clock, order)
@@ -145,37 +153,105 @@ async def assemble(
         has_site_reading=lambda: _good_reading(grid) is not None,
         report_site=lambda: in_background(reports.report("Trigger")),
     )
-    commands = Commands(store, roster, station, sender, outcomes, configuration, moment, outside)
-    link = _uplink(config, world, store, sender, commands, configuration, moment)
+    availability = Availability(store, roster, station)
+    commands = Commands(store, roster, availability, station, sender, outcomes, configuration, moment, outside)
+    link = UplinkLink(
+        lambda: in_force().uplink,
+        _identity(config),
+        store,
+        sender,
+        commands,
+        configuration,
+        clock,
+        ids,
+        moment,
+    )
     charger_parts = ChargerParts(
         store=store,
-        csms=NoCsms() if link is None else link,
+        csms=link,
         moment=moment,
         transaction_id_base=ids.number(*TRANSACTION_ID_BASES),
-        defaults=config.chargers,
-        authorization=config.authorization,
+        config=in_force,
         stops_on_invalid_id=lambda: configuration.stops_on_invalid_id,
         on_stored=on_stored,
         on_connectors=on_connectors,
         on_status=lambda _charger: station.changed(),
         is_control_only=why_control_only is not None,
+        models=models.parse(files("edge.dialects").joinpath("models.toml").read_text(encoding="utf-8")),
     )
-    parts = Parts(config, store, clock, roster, pollers, station, lanes, sender, link, why_control_only)
+    chargers = ChargerServer(in_force, roster, charger_parts, clock, ids, partial(adopt, store, roster, ids))
+    watch = CertificateWatch(clock, lambda: [*chargers.certificates(), *link.certificates()])
+    housekeeping = Housekeeping(
+        store, lanes, clock, moment, lambda: in_force().store, world.offload, world.open_database
+    )
+    parts = Parts(
+        in_force,
+        store,
+        clock,
+        roster,
+        pollers,
+        station,
+        lanes,
+        sender,
+        link,
+        why_control_only,
+        chargers,
+        watch,
+        charger_parts.fleet,
+        housekeeping.condition,
+    )
     inside = Inside(parts)
-    chargers = ChargerServer(config, roster, charger_parts, clock, ids, partial(adopt, store, roster, ids))
     services: dict[str, Service] = {f"meter {poller.state().id}": poller.run for poller in pollers}
-    services |= {"station": station.run, "site reports": reports.run}
-    if link is not None:
-        services["uplink"] = link.run
-    operations = Operations(config, store, ids, roster, commands)
+    vitals = Vitals(clock)
+    services |= {
+        "station": partial(station.run, vitals.expect("station", TICKS_WITHIN)),
+        "site reports": partial(reports.run, vitals.expect("site reports", TICKS_WITHIN)),
+        "uplink": link.run,
+    }
+    reload_parts = ReloadParts(
+        store, roster, chargers, station, lanes, link, on_connectors, in_background, why_control_only is None
+    )
+    services |= {
+        "reload": Reload(reload_request, in_force, reload_parts, world).run,
+        "sightings": Sightings(store, roster).run,
+        **({} if why_control_only is not None else {"housekeeping": housekeeping.run}),
+    }
+    profiles = [each.security_profile for each in (*config.listeners, config.uplink) if each is not None]
+    if max(profiles) >= 2:
+        services["certificates"] = watch.run
+    hands = Hands(
+        Fleet(
+            in_force,
+            store,
+            ids,
+            roster,
+            moment,
+            on_change=station.changed,
+            on_moved=lambda moved: in_background(sender.connectors_moved(moved)),
+            why_control_only=why_control_only,
+        ),
+        Operations(store, ids, roster, commands, availability, moment),
+        Settings(store, roster, commands, configuration, moment),
+        MessageActions(store, moment, lambda: outcomes.epoch, sender.offer_again),
+    )
     socket = config.api.socket
-    console = None if socket is None else _console(socket, store, inside, operations)
-    return Assembly(chargers, services, inside, console)
+    console = None if socket is None else _console(socket, store, inside, hands)
+    return Assembly(chargers, services, inside, console, vitals)
 
 
-def _console(path: Path, store: Store, live: Inside, operations: Operations) -> ConsoleServer:
+@dataclass(frozen=True, slots=True)
+class Hands:
+    """What a technician can set off, by subject."""
+
+    fleet: Fleet
+    operations: Operations
+    settings: Settings
+    messages: MessageActions
+
+
+def _console(path: Path, store: Store, live: Inside, hands: Hands) -> ConsoleServer:
     site, sessions, messages = SiteViews(store, live), SessionViews(store, live), MessageViews(store, live)
-    actions = Actions(operations)
+    fleet, actions, keys = FleetActions(hands.fleet), Actions(hands.operations), KeyActions(hands.settings)
     return ConsoleServer(
         path,
         answers={
@@ -186,60 +262,28 @@ def _console(path: Path, store: Store, live: Inside, operations: Operations) -> 
             "sessions": sessions.sessions,
             "session": sessions.session,
             "queue": messages.queue,
+            "queue_retry": hands.messages.retry,
+            "queue_drop": hands.messages.drop,
             "trace": messages.trace,
-            "adopt": actions.adopt,
+            "adopt": fleet.adopt,
+            "forget": fleet.forget,
+            "replace": fleet.replace,
             "start": actions.start,
             "stop": actions.stop,
+            "reset": actions.reset,
+            "unlock": actions.unlock,
+            "availability": actions.availability,
+            "trigger": actions.trigger,
+            "get": keys.get,
+            "set": keys.set,
         },
         streams={"status": site.watch_status, "meter": site.watch_meter, "trace": messages.follow_trace},
     )
 
 
-def _uplink(
-    config: Config,
-    world: World,
-    store: Store,
-    sender: Sender,
-    commands: Commands,
-    configuration: Configuration,
-    moment: Callable[[], Moment],
-) -> UplinkLink | None:
-    if config.uplink is None:
-        return None
+def _identity(config: Config) -> Identity:
     grid = next((meter for meter in config.meters if meter.role == "grid"), None)
-    meter = None if grid is None else Path(grid.profile).stem
-    identity = Identity(serial=config.site.id, firmware=__version__, meter=meter)
-    return UplinkLink(config.uplink, identity, store, sender, commands, configuration, world.clock, world.ids, moment)
-
-
-async def _enrol(config: Config, world: World, store: Store, roster: Roster, *, gives_numbers: bool) -> None:
-    """The chargers of the file, in file order, and the adopted ones (interface.md, "Connector numbers")."""
-    listed = config.charger
-
-    def unit(db: Connection) -> list[connectors.Charger]:
-        for settings in listed:
-            charger_id = ChargerId(settings.id)
-            no = connectors.enrol(db, charger_id, connectors.KNOWN, "file")
-            if settings.evses and gives_numbers:
-                connectors.lay_out(db, no, layout(settings.evses))
-                connectors.count(db, no, sum(settings.evses))
-        names = {settings.id for settings in listed}
-        for charger in connectors.chargers(db):
-            if charger.origin == "file" and charger.id not in names and charger.state == connectors.KNOWN:
-                connectors.enrol(db, charger.id, connectors.RETIRED, "file")
-        return connectors.chargers(db)
-
-    known = await store.write(unit)
-    from_file = {settings.id: settings for settings in listed}
-    for charger in known:
-        if charger.state != connectors.KNOWN:
-            continue
-        settings = from_file.get(charger.id)
-        if settings is not None and settings.password is not None:
-            hashes = secrets_of(settings.password, world.ids)
-        else:
-            hashes = () if charger.secret_hash is None else tuple(charger.secret_hash.split(b"\n"))
-        roster.enrol(charger.id, Enrolment(charger.no, hashes))
+    return Identity(config.site.id, __version__, None if grid is None else Path(grid.profile).stem)
 
 
 def _health(grid: MeterPoller | None, running_for: float) -> Health:

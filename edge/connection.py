@@ -21,6 +21,7 @@ from edge.ocppj.peer import (
     AnswerUnknown,
     CallReceived,
     Flooded,
+    OutstandingCall,
     Refused,
     ResultRefused,
     RpcPeer,
@@ -58,12 +59,15 @@ class RpcConnection:
         *,
         on_call: Callable[[CallReceived], None],
         bad_input: Counter[str] | None = None,
+        on_odd: Callable[[str], None] = lambda _rule: None,
     ) -> None:
+        """`on_odd` gets the name of each peculiarity of the peer (`edge/domain/peculiarities.py`)."""
         self._socket = socket
         self._peer = peer
         self._clock = clock
         self._ids = ids
         self._on_call = on_call
+        self._on_odd = on_odd
         self._outgoing: asyncio.Queue[str] = asyncio.Queue()
         self._awaited: asyncio.Future[Answer] | None = None
         self._hook: Hook | None = None
@@ -106,8 +110,9 @@ class RpcConnection:
                 self._on_call(received)
             case AnswerReceived() as received:
                 self._answered(received)
-            case Refused(reason, code, reply):
+            case Refused(reason, code, reply, misuse):
                 self.bad_input[code] += 1
+                self._on_odd(misuse)
                 self._log.warning("input_refused", code=code, reason=reason)
                 if reply is not None:
                     self.send(reply)
@@ -117,6 +122,7 @@ class RpcConnection:
                 return False
             case AnswerUnknown(message_id) | ResultRefused(message_id):
                 self.bad_input["UnknownAnswer"] += 1
+                self._on_odd("answer_nobody_asked_for")
                 self._log.info("answer_ignored", message_id=message_id)
             case SendReceived(send):
                 self.bad_input["UnexpectedSend"] += 1
@@ -124,12 +130,16 @@ class RpcConnection:
         return self._outgoing.qsize() <= UNREAD_AT_MOST
 
     def _answered(self, received: AnswerReceived) -> None:
+        for repair in received.repairs:
+            self._on_odd(repair)
         if received.late:
+            self._on_odd("answer_late")
             late = self._late_hooks.pop(received.message_id, None)
             if late is not None:
                 late(received.answer)
             return
         if received.violations:
+            self._on_odd("answer_violates_schema")
             self._log.warning("answer_breaks_schema", action=received.action, violation=received.violations[0].message)
         if self._awaited is not None and not self._awaited.done():
             if self._hook is not None:
@@ -152,6 +162,16 @@ class RpcConnection:
     async def flushed(self) -> None:
         """Return when all that was queued has been handed to the socket."""
         await self._outgoing.join()
+
+    @property
+    def outstanding(self) -> OutstandingCall | None:
+        """Our CALL that the peer has not answered yet."""
+        return self._peer.outstanding
+
+    @property
+    def unanswered(self) -> int:
+        """The peer's CALLs that we have not answered yet."""
+        return self._peer.unanswered
 
     def reply(self, message_id: str, reply: Reply) -> None:
         """Answer a CALL."""

@@ -21,14 +21,18 @@ from websockets.asyncio.server import Server
 from edge import __version__
 from edge.assembly import Assembly, Service, assemble
 from edge.clock import SiteClock
-from edge.config import Config
+from edge.config import Config, Problem
+from edge.config.in_force import InForce
 from edge.console.server import ConsoleServer
 from edge.domain.timekeeping import EARLIEST
 from edge.inside import Inside
 from edge.ocppj.schemas import warm_up
+from edge.reload import Read, Request
 from edge.store import boots
-from edge.store.db import CommitFailed, Store, StoreForeign, StoreUnusable, open_store
+from edge.store.db import CommitFailed, Store, open_store
+from edge.store.migration import StoreForeign, StoreUnusable
 from edge.store.volatile import open_volatile
+from edge.watchdog import Life, Watchdog
 from edge.world import World
 
 SERVICE_PAUSE = 5.0
@@ -60,10 +64,13 @@ class Ending(StrEnum):
 class Daemon:
     """The daemon, one life after the other."""
 
-    def __init__(self, config: Config, world: World) -> None:
-        self._config = config
+    def __init__(self, config: Config, world: World, read: Read | None = None) -> None:
+        self._in_force = InForce(config)
         self._clock = SiteClock(world.clock, world.how_clock_was_set)
         self._world = replace(world, clock=self._clock)
+        self._reload_asked = asyncio.Event()
+        self._read = read or (lambda: (config, ()))
+        self._watchdog = Watchdog(self._world)
         self._ending = Ending.STOPPED
         self._leave = asyncio.Event()
         self.ready = asyncio.Event()
@@ -82,12 +89,25 @@ class Daemon:
             self._ending = ending
             self._leave.set()
 
+    def reload(self) -> None:
+        """Read the configuration again, as soon as the daemon is ready for it (`edge/reload.py`)."""
+        self._reload_asked.set()
+
     async def run(self) -> Ending:
         """Until `leave`, or until a part fails that the daemon cannot be without."""
+        async with asyncio.TaskGroup() as tasks:
+            watching = tasks.create_task(self._serve("watchdog", self._watchdog.run))
+            try:
+                await self._lives()
+            finally:
+                watching.cancel()
+        return self._ending
+
+    async def _lives(self) -> None:
         while True:
             await self._life()
             if self._ending is not Ending.REOPEN:
-                return self._ending
+                return
             self._leave.clear()
 
     async def _life(self) -> None:
@@ -108,7 +128,7 @@ class Daemon:
         why = self._given_up
         if why is None:
             try:
-                return await open_store(self._config.store.path, world.open_database, world.clock), None
+                return await open_store(self._in_force().store.path, world.open_database, world.clock), None
             except StoreForeign:
                 raise
             except StoreUnusable as error:
@@ -133,6 +153,7 @@ class Daemon:
             world.notify("READY=1")
             self._log.info("ready", version=__version__, ports=self.charger_ports, boot=boot_no)
             await self._leave.wait()
+            self._watchdog.life = None
             if self._ending is not Ending.REOPEN:
                 world.notify("STOPPING=1")
             self._log.info("leaving", ending=self._ending)
@@ -160,7 +181,7 @@ class Daemon:
             tasks.create_task(self._finish(work))
 
         parts: Assembly = await assemble(
-            self._config,
+            self._in_force,
             self._world,
             self._clock,
             store,
@@ -168,18 +189,29 @@ class Daemon:
             in_background,
             partial(self.leave, Ending.RESTART),
             why_control_only,
+            Request(self._reload_asked, self._read_again),
         )
         self.inside = parts.inside
         warm_up("1.6", WARM)
         servers = await parts.chargers.open()
         self.charger_ports = [server.sockets[0].getsockname()[1] for server in servers]
         # chargers find the next life where they found this one, also on a port that was free to choose
-        listeners = zip(self._config.listeners, self.charger_ports, strict=True)
-        self._config = replace(self._config, listeners=tuple(replace(one, port=port) for one, port in listeners))
+        self._in_force.bind(self._on_our_ports(self._in_force()))
+        self._watchdog.life = Life(store, parts.vitals, parts.inside.sentence)
         running = [tasks.create_task(self._serve(name, run)) for name, run in parts.services.items()]
         if parts.console is not None:
             running.append(await _open(parts.console, tasks))
         return servers, running
+
+    def _read_again(self) -> tuple[Config | None, tuple[Problem, ...]]:
+        config, problems = self._read()
+        return None if config is None else self._on_our_ports(config), problems
+
+    def _on_our_ports(self, config: Config) -> Config:
+        """With the ports that the system has chosen where the file leaves it free."""
+        ports = [*self.charger_ports, *(0 for _ in config.listeners)]
+        listeners = zip(config.listeners, ports, strict=False)
+        return replace(config, listeners=tuple(replace(one, port=one.port or port) for one, port in listeners))
 
     async def _guard(self, store: Store) -> None:
         """See whether the store goes on failing."""
@@ -212,7 +244,7 @@ class Daemon:
         while True:
             await asyncio.sleep(TRY_DISK_EVERY)
             try:
-                store = await open_store(self._config.store.path, world.open_database, world.clock)
+                store = await open_store(self._in_force().store.path, world.open_database, world.clock)
             except StoreUnusable as error:
                 self._log.warning("store_still_unusable", why=str(error))
                 continue
@@ -263,6 +295,6 @@ async def _open(console: ConsoleServer, tasks: asyncio.TaskGroup) -> "asyncio.Ta
     return task
 
 
-def build(config: Config, world: World) -> Daemon:
-    """The daemon for this configuration in this world; its one coroutine is `run`."""
-    return Daemon(config, world)
+def build(config: Config, world: World, read: Read | None = None) -> Daemon:
+    """The daemon for this configuration in this world; its one coroutine is `run`. `read` gives it a reload's file."""
+    return Daemon(config, world, read)

@@ -7,30 +7,37 @@ from datetime import datetime, timedelta
 from edge import __version__
 from edge.chargers.link import ChargerLink
 from edge.chargers.roster import Roster
+from edge.chargers.server import ChargerServer
+from edge.chargers.tally import FleetTally, split
 from edge.clock import SiteClock
-from edge.config import Config
+from edge.config.in_force import InForce
 from edge.console.live import (
     Alarm,
     ChargerNow,
+    ListenerNow,
     Outstanding,
+    Peculiarities,
     UplinkNow,
 )
 from edge.dialects.v16 import station
 from edge.domain.ids import ChargerId
 from edge.domain.readings import MeterState, Quality
 from edge.site.poller import MeterPoller
+from edge.store.capacity import Condition, Fullness, Level
 from edge.store.db import Store
+from edge.tls.expiry import CertificateWatch
 from edge.uplink.lanes import Lanes
 from edge.uplink.link import UplinkLink
 from edge.uplink.sender import Sender
 from edge.uplink.station import Station
+from edge.watchdog import Stored
 
 
 @dataclass(slots=True)
 class Parts:
     """What the daemon is made of, as far as people may look into it."""
 
-    config: Config
+    config: InForce
     store: Store
     clock: SiteClock
     roster: Roster
@@ -38,8 +45,12 @@ class Parts:
     station: Station
     lanes: Lanes
     sender: Sender
-    uplink: UplinkLink | None
+    uplink: UplinkLink
     why_control_only: str | None
+    chargers: ChargerServer
+    certificates: CertificateWatch
+    fleet: FleetTally
+    condition: Condition
 
 
 class Inside:
@@ -49,18 +60,24 @@ class Inside:
         self._parts = parts
         self.version = __version__
         self.started_at = parts.clock.utc_now()
-        self.site_id = parts.config.site.id
-        self.site_name = parts.config.site.name
         self._meter_bad_since: dict[str, datetime] = {}
+
+    @property
+    def site_id(self) -> str:
+        return self._parts.config().site.id
+
+    @property
+    def site_name(self) -> str:
+        return self._parts.config().site.name
 
     def now(self) -> datetime:
         return self._parts.clock.utc_now()
 
     def uplink(self) -> UplinkNow:
-        link, sender, settings = self._parts.uplink, self._parts.sender, self._parts.config.uplink
-        if link is None or settings is None:
+        link, sender, settings = self._parts.uplink, self._parts.sender, self._parts.config().uplink
+        if settings is None:
             return UplinkNow(
-                "offline", self.started_at, self._parts.config.site.id, None, None, "no uplink is configured", None,
+                "offline", self.started_at, self._parts.config().site.id, None, None, "no uplink is configured", None,
                 None, None, None, None, "fair", None, None,
             )  # fmt: skip
         status, sent = link.status, sender.outstanding
@@ -90,6 +107,8 @@ class Inside:
     def _charger(self, charger: ChargerId, link: ChargerLink | None) -> ChargerNow:
         presence = self._parts.roster.presence(charger)
         boot = None if link is None else link.said_boot
+        tolerances, findings = split(presence.tolerances)
+        of_make = split(self._parts.fleet.of(presence.make))
         return ChargerNow(
             id=charger,
             is_online=link is not None,
@@ -103,8 +122,26 @@ class Inside:
             firmware=None if boot is None else boot.firmware,
             refused_because=presence.last_refused,
             refused_messages=dict(presence.refused_messages),
-            tolerances=dict(presence.tolerances),
+            tolerances=tolerances,
+            findings=findings,
+            of_make=Peculiarities(*of_make),
         )
+
+    def listed(self) -> frozenset[str]:
+        return frozenset(charger.id for charger in self._parts.config().charger)
+
+    def listeners(self) -> list[ListenerNow]:
+        return [
+            ListenerNow(
+                address=door.address,
+                path=door.listener.path,
+                security_profile=door.listener.security_profile,
+                certificates=[] if door.papers is None else list(door.papers.certificates),
+                failed_handshakes=dict(door.failed.by_cause),
+                last_failure=door.failed.last,
+            )
+            for door in self._parts.chargers.doors
+        ]
 
     def meters(self) -> list[MeterState]:
         return [poller.state() for poller in self._parts.pollers]
@@ -136,6 +173,10 @@ class Inside:
         for charger in self._parts.roster.shared_identities():
             message = "connections under this identity replace each other: two devices may share it"
             found.append(Alarm("identity_shared", charger, self.now(), message))
+        found += [
+            Alarm("certificate_expires", one.by, one.since, one.message) for one in self._parts.certificates.expiring()
+        ]
+        found += self._configuration_alarms()
         clock = self._parts.clock
         if not clock.trust.is_trusted:
             message = "nobody vouches for the clock: it was not synchronised since the start; times are guesses"
@@ -151,4 +192,69 @@ class Inside:
             found.append(Alarm("store_unusable", "store", self.started_at, message))
         if self._parts.store.is_failing:
             found.append(Alarm("store_failing", "store", self.now(), "the last commit failed: is the disk full?"))
+        found += self._store_alarms()
         return found
+
+    def fullness(self) -> Fullness | None:
+        return self._parts.condition.fullness
+
+    def _store_alarms(self) -> list[Alarm]:
+        """What becomes of the store."""
+        found = []
+        fullness, damage = self.fullness(), self._parts.condition.damage
+        if fullness is not None and fullness.level is not Level.GREEN:
+            found.append(Alarm("store_filling", "store", fullness.since, _filling(fullness)))
+        if damage is not None:
+            message = f"the weekly check of the file found: {damage}; make a backup now, then put an earlier one back"
+            found.append(Alarm("store_damaged", "store", self.now(), message))
+        return found
+
+    def _configuration_alarms(self) -> list[Alarm]:
+        """What the file says and is not in force."""
+        found = []
+        waits, refused = self._parts.config.waits_for_restart, self._parts.config.refused
+        if waits is not None:
+            message = f"changed in the file, in force after a restart: {', '.join(waits.what)}"
+            found.append(Alarm("restart_needed", "configuration", waits.at, message))
+        if refused is not None:
+            more = len(refused.what) - 1
+            message = f"the file was read again and is not in force: {refused.what[0]}"
+            message += f" (and {more} more; edge check shows them)" if more else ""
+            found.append(Alarm("configuration_refused", "configuration", refused.at, message))
+        return found
+
+    def sentence(self, stored: Stored | None) -> str:
+        """The site in one sentence, for the service manager. `stored`: what the store says; None when it fails."""
+        uplink, chargers = self.uplink(), self.chargers()
+        online = sum(one.is_online and not one.is_pending for one in chargers)
+        pending = sum(one.is_pending for one in chargers)
+        parts = [
+            "no uplink" if uplink.url is None else f"uplink {uplink.state}",
+            f"{online} of {len(chargers) - pending} chargers online" + (f" and {pending} pending" if pending else ""),
+        ]
+        if self._parts.why_control_only is not None:
+            parts.append("CONTROL-ONLY, nothing is stored")
+        elif stored is None:
+            parts.append("the store fails")
+        else:
+            waiting = stored.backlog.messages
+            parts += [f"{stored.open_sessions} sessions open", f"{waiting} messages waiting for the cloud"]
+            parts += [f"{stored.backlog.parked} parked"] if stored.backlog.parked else []
+        return ", ".join(parts)
+
+
+def _filling(fullness: Fullness) -> str:
+    """How full the store is, what that costs, and what to do."""
+    share = round(100 * fullness.used_bytes / fullness.limit_bytes)
+    used, limit = fullness.used_bytes / 2**20, fullness.limit_bytes / 2**20
+    match fullness.level:
+        case Level.RED:
+            costs = "only starts and stops are stored now"
+        case Level.ORANGE:
+            costs = "meter values that wait for the CSMS are thinned to one in 15 minutes"
+        case _:
+            costs = "delivered history is removed before its time"
+    return (
+        f"{share} % full ({used:.0f} of {limit:.0f} MB): {costs}; {fullness.thinned} values left out so far. "
+        "Bring the uplink back, free the disk, or raise store.max_size_mb"
+    )

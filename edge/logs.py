@@ -1,52 +1,80 @@
 """How the daemon logs: past facts with fields, as JSON for the journal, in columns for a person's terminal.
 
-Secrets and tokens are cut here, by key, so that no call site can forget it.
+Everything that reaches stderr while the daemon runs goes through here: our own events, those of the libraries, and
+exceptions that nobody caught. What may be said of a value is decided in `redaction.py`.
 """
 
 import logging
 import sys
-from collections.abc import MutableMapping
-from typing import Any
+import threading
+from collections.abc import Mapping, MutableMapping
+from typing import Any, Final
 
 import structlog
 
-SECRET = frozenset({"password", "secret", "authorization"})
-MASKED = frozenset({"token", "id_token", "id_tag"})
+from edge.redaction import told, traceback, without_secret_values
+
+LEVELS: Final[Mapping[str, int]] = {
+    "debug": logging.DEBUG,
+    "info": logging.INFO,
+    "warning": logging.WARNING,
+    "error": logging.ERROR,
+}
+_OURS = frozenset({"level", "timestamp"})
 
 
 def redact(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Passwords vanish, tokens keep their last four characters."""
-    for name in event:
-        if name in SECRET and isinstance(event[name], str | bytes):
-            event[name] = "[redacted]"
-        elif name in MASKED and isinstance(event[name], str):
-            event[name] = f"…{event[name][-4:]}"
+    """Each field as it may be told."""
+    for name, value in without_secret_values(event).items():
+        if name == "exception":
+            event[name] = traceback(str(value))
+        elif name not in _OURS:
+            event[name] = told(name, value)
     return event
 
 
-def set_up(*, is_verbose: bool = False) -> None:
-    """Log to stderr. Called once, by `daemon.main`."""
+def set_up(level: str = "info") -> None:
+    """Log to stderr. Called once, by the process."""
     is_terminal = sys.stderr.isatty()
-    renderer: structlog.typing.Processor = (
+    stamp = structlog.processors.TimeStamper(fmt="iso", utc=True)
+    last: list[structlog.typing.Processor] = [
+        structlog.processors.StackInfoRenderer(),
+        structlog.processors.format_exc_info,
+        redact,
         structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
         if is_terminal
-        else structlog.processors.JSONRenderer()
-    )
+        else structlog.processors.JSONRenderer(),
+    ]
     structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            redact,
-            structlog.processors.StackInfoRenderer(),
-            *([] if is_terminal else [structlog.processors.format_exc_info]),
-            renderer,
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG if is_verbose else logging.INFO),
+        processors=[structlog.processors.add_log_level, stamp, *last],
+        wrapper_class=structlog.make_filtering_bound_logger(LEVELS.get(level, logging.INFO)),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
-    # The libraries' own loggers: only what a person must know.
-    logging.basicConfig(stream=sys.stderr, level=logging.ERROR, format="%(name)s: %(message)s")
+    _take_in_libraries(stamp, last)
+    log = structlog.get_logger("edge.logs")
+    if level not in LEVELS:
+        log.warning("log_level_unknown", level_asked_for=level, expected=list(LEVELS))
+    sys.excepthook = lambda *failure: log.error("program_failed", exc_info=failure)
+    threading.excepthook = lambda hook: log.error(
+        "thread_failed", exc_info=(hook.exc_type, hook.exc_value, hook.exc_traceback)
+    )
+    sys.unraisablehook = lambda hook: log.error(
+        "error_ignored", where=repr(hook.object), exc_info=(hook.exc_type, hook.exc_value, hook.exc_traceback)
+    )
+
+
+def _take_in_libraries(stamp: structlog.typing.Processor, last: list[structlog.typing.Processor]) -> None:
+    """The libraries' own loggers: only what a person must know, told like our own events."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[structlog.stdlib.add_log_level, structlog.stdlib.add_logger_name, stamp],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last],
+        )
+    )
+    logging.basicConfig(handlers=[handler], level=logging.ERROR, force=True)
+    logging.captureWarnings(capture=True)
     # We log ourselves what a peer does wrong; pymodbus would dump its frames besides.
     for library in ("websockets", "pymodbus.logging"):
         logging.getLogger(library).setLevel(logging.CRITICAL)

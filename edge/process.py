@@ -4,19 +4,19 @@ Nothing of this is below: the simulation runs `daemon.build(config, world).run()
 """
 
 import asyncio
-import fcntl
 import os
 import signal
 import sys
+from functools import partial
 from pathlib import Path
 
-import structlog
-
 from edge import logs
-from edge.config import check
+from edge.config import Config, Problem, check
 from edge.daemon import Daemon, Ending, build
 from edge.domain.ports import EdgeError
+from edge.redaction import redacted
 from edge.site.profiles import profile_names
+from edge.store.lock import take as take_lock
 from edge.world import real_world
 
 DONE, FAILED, INVALID = 0, 1, 2
@@ -24,15 +24,17 @@ DONE, FAILED, INVALID = 0, 1, 2
 
 def main(config_path: Path) -> int:
     """`edge run`: the exit code. 2: the configuration is invalid; 1: the daemon could not start or had to give up."""
-    config, problems = check(config_path, known_profiles=profile_names())
+    # A SIGHUP before anyone listens for it would end us; so it waits until `_with_signals` does.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
+    config, problems = _check(config_path)
     for problem in problems:
         _say(str(problem))
     if config is None:
         _say(f"{config_path} is not valid: nothing was started. `edge check` shows these problems again.")
         return INVALID
-    logs.set_up()
+    logs.set_up(os.environ.get("EDGE_LOG") or "info")
     try:
-        lock = _lock(config.store.path)
+        lock = take_lock(config.store.path)
     except OSError as error:
         _say(f"edge cannot start: {error}")
         return FAILED
@@ -41,7 +43,7 @@ def main(config_path: Path) -> int:
         return FAILED
     ending: Ending | None = None
     try:
-        ending = asyncio.run(_with_signals(build(config, real_world())))
+        ending = asyncio.run(_with_signals(build(config, real_world(), partial(_check, config_path))))
     except* (EdgeError, OSError) as errors:
         for failure in _leaves(errors):
             _say(f"edge cannot run: {failure}")
@@ -49,14 +51,19 @@ def main(config_path: Path) -> int:
         os.close(lock)
     if ending is None:
         return FAILED
-    if ending is Ending.RESTART and "INVOCATION_ID" not in os.environ:
+    if ending is Ending.RESTART and os.environ.get("SYSTEMD_EXEC_PID") != str(os.getpid()):
         # Outside systemd nobody starts us again (decided.md); under it, Restart=always does.
         os.execv(sys.executable, [sys.executable, "-m", "edge", *sys.argv[1:]])  # noqa: S606 - ourselves
     return DONE
 
 
+def _check(path: Path) -> tuple[Config | None, tuple[Problem, ...]]:
+    """What `edge check` says of the file, at the start and at each reload."""
+    return check(path, known_profiles=profile_names(), now=real_world().clock.utc_now())
+
+
 def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)  # noqa: T201 - for whoever started us
+    print(redacted(line), file=sys.stderr, flush=True)  # noqa: T201 - for whoever started us
 
 
 def _leaves(errors: BaseExceptionGroup[BaseException]) -> list[BaseException]:
@@ -67,22 +74,13 @@ def _leaves(errors: BaseExceptionGroup[BaseException]) -> list[BaseException]:
     ]
 
 
-def _lock(store: Path) -> int | None:
-    """A lock that dies with the process; None when another daemon holds it."""
-    store.parent.mkdir(parents=True, exist_ok=True)
-    handle = os.open(store.with_name(store.name + ".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(handle)
-        return None
-    return handle
-
-
 async def _with_signals(daemon: Daemon) -> Ending:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, daemon.leave)
-    log = structlog.get_logger("edge.process")
-    loop.add_signal_handler(signal.SIGHUP, lambda: log.warning("reload_needs_restart", why="restart to apply changes"))
-    return await daemon.run()
+    loop.add_signal_handler(signal.SIGHUP, daemon.reload)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
+    try:
+        return await daemon.run()
+    finally:
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})  # it waits for our next process, if there is one

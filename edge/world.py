@@ -1,6 +1,7 @@
 """Everything that is not pure, in one value: the simulation puts another one here (and another loop), nothing else."""
 
 import asyncio
+import contextlib
 import os
 import random
 import socket
@@ -35,6 +36,10 @@ class World:
     notify: Callable[[str], None]
     """Tells the service manager `READY=1`, `STOPPING=1`, `WATCHDOG=1`, `STATUS=…`."""
     how_clock_was_set: Callable[[], Awaitable[Trust]] = nobody_to_ask
+    has_service_manager: bool = False
+    """Whether somebody listens to `notify`."""
+    watchdog: float | None = None
+    """Seconds within which the service manager wants to hear `WATCHDOG=1`; None: it does not."""
 
 
 class SystemClock:
@@ -71,8 +76,19 @@ def notify_service_manager(state: str) -> None:
         return
     if address.startswith("@"):
         address = "\0" + address[1:]
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sender:
+    with (
+        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sender,
+        contextlib.suppress(OSError),  # whoever listened there has gone: no reason to stop serving the site
+    ):
         sender.sendto(state.encode(), address)
+
+
+def watchdog_seconds() -> float | None:
+    """What the service manager has asked for (sd_watchdog_enabled(3))."""
+    asked, of = os.environ.get("WATCHDOG_USEC", ""), os.environ.get("WATCHDOG_PID") or str(os.getpid())
+    if not (asked.isascii() and asked.isdigit()) or int(asked) == 0 or of != str(os.getpid()):
+        return None
+    return int(asked) / 1e6
 
 
 async def how_clock_was_set() -> Trust:
@@ -104,4 +120,13 @@ def _was_set_from_rtc() -> bool:
 
 
 def real_world() -> World:
-    return World(SystemClock(), RandomIds(), open_threaded, in_thread, notify_service_manager, how_clock_was_set)
+    return World(
+        SystemClock(),
+        RandomIds(),
+        open_threaded,
+        in_thread,
+        notify_service_manager,
+        how_clock_was_set,
+        has_service_manager="NOTIFY_SOCKET" in os.environ,
+        watchdog=watchdog_seconds(),
+    )

@@ -2,7 +2,7 @@
 
 import asyncio
 import heapq
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from itertools import count
 
@@ -21,6 +21,7 @@ class _Command:
     payload: Payload = field(compare=False)
     deadline: float = field(compare=False)
     transaction: TransactionNo | None = field(compare=False)
+    cause: int | None = field(compare=False)
     done: asyncio.Future[Payload] = field(compare=False)
 
 
@@ -32,6 +33,8 @@ class Said:
     action: str
     message_id: str
     transaction: TransactionNo | None
+    cause: int | None
+    """The row of what led to it."""
     answer: str | None
     """The exact text, None when none came."""
 
@@ -57,15 +60,15 @@ class CommandQueue:
         within: float,
         urgency: Urgency,
         transaction: TransactionNo | None = None,
+        cause: int | None = None,
     ) -> Payload:
         """The charger's answer. Raises ChargerOffline, CallTimedOut or PeerRefused."""
         if self._is_over:
             raise ChargerOffline("the connection has ended")
         done: asyncio.Future[Payload] = asyncio.get_running_loop().create_future()
         deadline = self._clock.monotonic() + within
-        heapq.heappush(
-            self._waiting, _Command(urgency, next(self._numbers), action, payload, deadline, transaction, done)
-        )
+        command = _Command(urgency, next(self._numbers), action, payload, deadline, transaction, cause, done)
+        heapq.heappush(self._waiting, command)
         self._wake.set()
         try:
             async with asyncio.timeout_at(deadline):
@@ -73,8 +76,11 @@ class CommandQueue:
         except TimeoutError:
             raise CallTimedOut(f"{action}: no answer within {within:g} s") from None
 
-    async def run(self) -> None:
+    async def run(self, ready: Awaitable[None] | None = None) -> None:
+        """`ready`: what to wait for before the first one."""
         try:
+            if ready is not None:
+                await ready
             while True:
                 while not self._waiting:
                     self._wake.clear()
@@ -101,8 +107,8 @@ class CommandQueue:
             raise
         finally:
             text = call_text(message_id, command.action, command.payload)
-            said = Said(text, command.action, message_id, command.transaction, None if answer is None else answer.text)
-            self._on_said(said)
+            answered = None if answer is None else answer.text
+            self._on_said(Said(text, command.action, message_id, command.transaction, command.cause, answered))
         if isinstance(answer, CallError):
             _fail(command, PeerRefused(answer.code, answer.description))
         elif not command.done.done():

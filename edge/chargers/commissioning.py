@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING
 import structlog
 
 from edge.chargers.intake import Parts
+from edge.chargers.statuses import ask_for_missing
 from edge.dialects.v16 import commands
 from edge.domain.connectors import MOST as MOST_CONNECTORS
 from edge.domain.ids import ChargerNo
-from edge.domain.ports import CallTimedOut, ChargerOffline, Clock, EdgeError, PeerRefused, Urgency
+from edge.domain.ports import CallTimedOut, ChargerOffline, Clock, PeerRefused, Urgency
 from edge.jsontypes import Payload
-from edge.store import connectors, transactions
+from edge.store import connectors, fleet, transactions
 
 if TYPE_CHECKING:
     from edge.chargers.link import ChargerLink
@@ -26,6 +27,10 @@ QUIET = 30.0
 """Seconds that a charger has for booting, and then for naming its connectors."""
 ANSWER_WITHIN = 15.0
 """Seconds; shorter than a command of the CSMS may take, which waits for it (one outstanding CALL)."""
+KEYS_AT_ONCE = 8
+"""Keys in one GetConfiguration: some chargers take few (GetConfigurationMaxKeys)."""
+WRITTEN_AT_MOST = 3
+"""Times that a key is written without being read back as it was written."""
 _FAILURES = (ChargerOffline, CallTimedOut, PeerRefused)
 
 
@@ -33,6 +38,8 @@ async def commission(link: "ChargerLink", parts: Parts, clock: Clock) -> None:
     """As long as the link lives: once after each boot."""
     has_booted = await _within(link.booted, clock.monotonic() + QUIET)
     while True:
+        if has_booted:
+            await asyncio.sleep(link.profile.boot_quiet_s)
         if link.charger_no is not None:
             await _once(link, link.charger_no, parts, clock, has_booted=has_booted)
         await link.booted.wait()
@@ -53,34 +60,77 @@ async def _within(event: asyncio.Event, deadline: float) -> bool:
 async def _once(link: "ChargerLink", charger: ChargerNo, parts: Parts, clock: Clock, *, has_booted: bool) -> None:
     log = structlog.get_logger("edge.chargers").bind(charger=link.charger)
     started = clock.monotonic()
-    found = await _read_and_write(link, parts, log)
-    await _number(link, charger, parts, clock, found, started + QUIET)
+    found = await _read_and_write(link, charger, parts, log)
+    await _number(link, charger, parts, clock, found, started + QUIET, log)
     await _apply_wishes(link, charger, parts, log)
     await _stop_refused(link, charger, parts, log)
-    if not has_booted:
-        await _ask_for_statuses(link, charger, parts, log)
+    await ask_for_missing(link, charger, parts, clock, has_booted=has_booted)
 
 
 async def _read_and_write(
-    link: "ChargerLink", parts: Parts, log: structlog.stdlib.BoundLogger
+    link: "ChargerLink", charger: ChargerNo, parts: Parts, log: structlog.stdlib.BoundLogger
 ) -> dict[str, commands.Setting]:
-    wanted = {
+    """All keys that concern us, as they were found: the defaults, unless a person wants otherwise, and what one set."""
+    defaults = {
         commands.HEARTBEAT_INTERVAL: str(parts.defaults.heartbeat_interval),
         commands.SAMPLE_INTERVAL: str(parts.defaults.meter_interval),
     }
-    request = commands.get_configuration([*wanted, commands.NUMBER_OF_CONNECTORS])
-    try:
-        found = commands.settings(await _ask(link, "GetConfiguration", request))
-    except _FAILURES as error:
-        log.warning("configuration_not_read", why=str(error))
-        return {}
-    for key, value in wanted.items():
-        present = found.get(key)
-        if present is None or present.value == value:
+    desired = await parts.store.write(lambda db: fleet.desired(db, charger))
+    by_folded = {key.casefold(): value for key, value in desired.items()}
+    wanted = {key: by_folded.pop(key.casefold(), value) for key, value in defaults.items()}
+    others = {key: value for key, value in desired.items() if key.casefold() in by_folded}
+    found: dict[str, commands.Setting] = {}
+    for keys in ([*wanted, commands.NUMBER_OF_CONNECTORS, commands.MOST_KEYS], list(others)):
+        found |= await _read(link, keys, _count(found.get(commands.MOST_KEYS)), log)
+    await _write_what_differs(link, found, wanted | others, log)
+    return found
+
+
+async def _read(
+    link: "ChargerLink", keys: list[str], most: int | None, log: structlog.stdlib.BoundLogger
+) -> dict[str, commands.Setting]:
+    """As many keys at once as it bears; one by one when it does not answer to several (J.2, 17)."""
+    size = min(KEYS_AT_ONCE, most or KEYS_AT_ONCE, link.profile.configuration_keys_at_most or KEYS_AT_ONCE)
+    found: dict[str, commands.Setting] = {}
+    waiting = list(keys)
+    while waiting:
+        asked = waiting[:size]
+        try:
+            found |= commands.settings(await _ask(link, "GetConfiguration", commands.get_configuration(asked)))
+        except _FAILURES as error:
+            log.warning("configuration_not_read", keys=asked, why=str(error))
+            if isinstance(error, ChargerOffline) or size == 1:
+                break
+            size = 1
+        else:
+            waiting = waiting[size:]
+    return found
+
+
+def batches(keys: list[str], size: int) -> list[list[str]]:
+    return [keys[start : start + size] for start in range(0, len(keys), size)]
+
+
+async def _write_what_differs(
+    link: "ChargerLink", found: dict[str, commands.Setting], wanted: dict[str, str], log: structlog.stdlib.BoundLogger
+) -> None:
+    written = link.tally.written
+    by_folded = {key.casefold(): (key, setting) for key, setting in found.items()}
+    for name, value in wanted.items():
+        if name.casefold() not in by_folded:
+            continue
+        key, present = by_folded[name.casefold()]
+        if present.value is not None and present.value.strip().casefold() == value.strip().casefold():
+            del written[key]
             continue
         if present.is_readonly:
             log.info("configuration_is_readonly", key=key, value=present.value, wanted=value)
             continue
+        if written[key] >= WRITTEN_AT_MOST:
+            # It reboots on each write, or says it in another way: to go on would wear out its flash (C.6).
+            log.warning("configuration_does_not_stay", key=key, value=present.value, wanted=value, written=written[key])
+            continue
+        written[key] += 1
         try:
             answer = await _ask(link, "ChangeConfiguration", commands.change_configuration(key, value))
             log.info(
@@ -88,7 +138,6 @@ async def _read_and_write(
             )
         except _FAILURES as error:
             log.warning("configuration_not_written", key=key, value=value, why=str(error))
-    return found
 
 
 async def _number(
@@ -98,13 +147,21 @@ async def _number(
     clock: Clock,
     found: dict[str, commands.Setting],
     named_by: float,
+    log: structlog.stdlib.BoundLogger,
 ) -> None:
-    """Give the charger's connectors their upstream numbers, all together, once it is known how many there are."""
+    """Give the charger's connectors their upstream numbers, all together, once it is known how many there are.
+
+    One that grows later (a second outlet is fitted) says so after its boot: what is new is appended.
+    """
     known = await parts.store.write(lambda db: connectors.charger_by_no(db, charger))
-    if known is None or known.connectors is not None or parts.is_control_only:
+    if known is None or parts.is_control_only:
         return  # numbers are given for ever: only where they are kept
-    setting = found.get(commands.NUMBER_OF_CONNECTORS)
-    count = _count(setting)
+    count = _count(found.get(commands.NUMBER_OF_CONNECTORS))
+    if known.connectors is not None and (count or 0) <= known.connectors:
+        return
+    if known.connectors is not None and any(one.id == link.charger and one.evses for one in parts.config().charger):
+        log.warning("more_connectors_than_listed", says=count, listed=known.connectors)
+        return  # the file wins; one that it names is appended all the same (records.py)
     if count is None:
         await asyncio.sleep(max(0.0, named_by - clock.monotonic()))
         count = 0 if link.intake is None else link.intake.highest_connector
@@ -157,16 +214,6 @@ async def _stop_refused(
             log.warning("refused_token_not_stopped", transaction=tx_no, why=str(error))
         else:
             log.warning("refused_token_stopped", transaction=tx_no, status=commands.status_of(answer))
-
-
-async def _ask_for_statuses(
-    link: "ChargerLink", charger: ChargerNo, parts: Parts, log: structlog.stdlib.BoundLogger
-) -> None:
-    for one in await parts.store.write(lambda db: connectors.connectors_of(db, charger)):
-        try:
-            await _ask(link, "TriggerMessage", commands.trigger_status(one.conn))
-        except EdgeError as error:
-            log.info("status_not_triggered", connector=one.conn, why=str(error))
 
 
 async def _ask(link: "ChargerLink", action: str, payload: Payload) -> Payload:

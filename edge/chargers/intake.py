@@ -6,8 +6,8 @@ told to the sender (`edge/uplink/sender.py`) through `on_stored`, after the comm
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
@@ -15,10 +15,14 @@ import structlog
 from edge.chargers import records, starts
 from edge.chargers.records import Recorded, Said, Stored
 from edge.chargers.starts import Policy, StartRecorded
-from edge.config import Authorization, ChargerDefaults
+from edge.chargers.tally import FleetTally, Tally
+from edge.config import Authorization, ChargerDefaults, ChargerSettings, Config
 from edge.connection import Refusal, Reply
-from edge.dialects.v16 import observe, replies, station
-from edge.domain import authorization
+from edge.dialects import tolerances
+from edge.dialects.models import NOTHING_KNOWN, Models
+from edge.dialects.tolerances import Reading
+from edge.dialects.v16 import findings, observe, replies, station
+from edge.domain import authorization, plausibility
 from edge.domain.authorization import Decision, OfflinePolicy, UplinkState, Verdict
 from edge.domain.connectors import MOST as MOST_CONNECTORS
 from edge.domain.events import (
@@ -29,7 +33,8 @@ from edge.domain.events import (
     TransactionEnded,
     TransactionStarted,
 )
-from edge.domain.ids import ChargerId, ChargerNo, ConnectorNo
+from edge.domain.ids import ChargerId, ChargerNo, ConnectorNo, Make
+from edge.domain.peculiarities import Peculiarity, Rule
 from edge.domain.ports import CallTimedOut, CsmsPort, PeerRefused, UplinkDown
 from edge.jsontypes import Payload
 from edge.ocppj.peer import CallReceived
@@ -50,8 +55,8 @@ class Parts:
     csms: CsmsPort
     moment: Callable[[], Moment]
     transaction_id_base: int
-    defaults: ChargerDefaults
-    authorization: Authorization
+    config: Callable[[], Config]
+    """The one in force: looked at with each message."""
     stops_on_invalid_id: Callable[[], bool]
     """Whether a token that the CSMS refuses later ends its transaction (1.6 §9.1.26)."""
     on_stored: Callable[[Stored], None]
@@ -59,36 +64,76 @@ class Parts:
     """Connectors that got their upstream number."""
     on_status: Callable[[ChargerNo], None]
     """A status of this charger has changed."""
+    models: Models = NOTHING_KNOWN
+    fleet: FleetTally = field(default_factory=FleetTally)
     is_control_only: bool = False
     """Nothing outlives this process: no transaction message may be answered."""
+
+    @property
+    def defaults(self) -> ChargerDefaults:
+        return self.config().chargers
+
+    @property
+    def authorization(self) -> Authorization:
+        return self.config().authorization
+
+    def settings(self, charger: ChargerId) -> ChargerSettings | None:
+        """What the file says of this charger."""
+        return next((one for one in self.config().charger if one.id == charger), None)
+
+    def tolerated(self, charger: ChargerId) -> frozenset[str]:
+        """Tolerances that the file names for this charger."""
+        settings = self.settings(charger)
+        return frozenset() if settings is None else frozenset(settings.tolerate)
+
+    def most_watts(self, charger: ChargerId) -> float:
+        """What one of its connectors can deliver, as far as is known."""
+        settings = self.settings(charger)
+        current = None if settings is None else settings.max_current
+        return plausibility.MOST_WATTS if current is None else current * plausibility.WATTS_PER_AMPERE
 
 
 class Intake:
     """One charger's messages, in the order in which they came."""
 
-    def __init__(
-        self, charger: ChargerId, charger_no: ChargerNo, version: str, parts: Parts, tolerances: Counter[str]
-    ) -> None:
+    def __init__(self, charger: ChargerId, charger_no: ChargerNo, version: str, parts: Parts, tally: Tally) -> None:
+        self._charger = charger
         self._charger_no = charger_no
         self._version = version
         self._parts = parts
-        self._tolerances = tolerances
+        self._tally = tally
         self.counts: Counter[str] = Counter()
         """What is counted instead of stored: repeats and heartbeats."""
         self.highest_connector = 0
+        self.named: set[int] = set()
+        """Connectors whose status was said on this connection."""
         self._log = structlog.get_logger("edge.intake").bind(charger=charger, ocpp=version)
 
-    async def reply(self, received: CallReceived) -> Reply:
+    async def reply(self, received: CallReceived, noticed: tuple[Peculiarity, ...] = ()) -> Reply:
         """The answer, stored before it is returned. Raises CommitFailed: then there must be no answer."""
-        call, violations = received.call, received.violations
-        event = observe.observe(call.action, call.payload)
-        if violations and (call.action not in observe.TRANSACTION_ACTIONS or event is None):
-            return refusal(violations)
-        if violations:
-            self._tolerances["schema_violated"] += 1
-            self._log.warning("flawed_message_kept", action=call.action, flaw=violations[0].message)
-        flaws = tuple(map(str, violations))
-        said = Said(self._charger_no, self._version, call, self._parts.moment(), flaws)
+        call = received.call
+        reading = understood(self._version, received)
+        event = observe.observe(call.action, reading.payload)
+        if reading.violations and (call.action not in observe.TRANSACTION_ACTIONS or event is None):
+            self._count(noticed)
+            return refusal(reading.violations)
+        peculiar = [*noticed, *reading.applied, *findings.of_request(call.action, reading.payload)]
+        if call.action in observe.TRANSACTION_ACTIONS:
+            # Flagged also when the tolerances have made sense of all of it (decided.md).
+            flaws = reading.violations or received.violations[:1]
+            peculiar += [Peculiarity(Rule.SCHEMA_VIOLATED, str(flaw)) for flaw in flaws]
+        if isinstance(event, ChargerBooted):
+            self._tally.make = Make(event.vendor, event.model, event.firmware)
+        self._count(peculiar)
+        said = Said(
+            self._charger_no,
+            self._version,
+            call,
+            self._parts.moment(),
+            tuple(peculiar),
+            is_mended=any(rule != Rule.RESULT_NAMES_ACTION for rule in received.repairs),
+            most_watts=self._parts.most_watts(self._charger),
+        )
         match event:
             case TransactionStarted():
                 return await self._start(said, event)
@@ -99,6 +144,7 @@ class Intake:
             case ConnectorStatusChanged():
                 if event.connector <= MOST_CONNECTORS:
                     self.highest_connector = max(self.highest_connector, event.connector)
+                    self.named.add(event.connector)
                 reply = await self._record(lambda db: records.record_status(db, said, event))
                 self._parts.on_status(self._charger_no)
                 return reply
@@ -199,13 +245,26 @@ class Intake:
     def _tell(self, recorded: Recorded) -> None:
         if recorded.is_repeat:
             self.counts["repeats"] += 1
-        for rule in recorded.rules:
-            self._tolerances[rule] += 1
-            self._log.warning("tolerance_applied", rule=rule)
+        self._count_rules(recorded.rules)
         if recorded.new_connectors:
             self._parts.on_connectors(recorded.new_connectors)
         if recorded.stored is not None:
             self._parts.on_stored(recorded.stored)
+
+    def _count(self, peculiar: Iterable[Peculiarity]) -> None:
+        self._count_rules([one.rule for one in peculiar])
+
+    def _count_rules(self, rules: Iterable[str]) -> None:
+        now = self._parts.moment().mono_ms / 1000
+        self._parts.fleet.count(self._charger, self._tally, dict.fromkeys(rules), now)
+
+
+def understood(version: str, received: CallReceived) -> Reading:
+    """What a CALL says, with the help of the tolerances where it breaks its schema."""
+    call = received.call
+    if not received.violations:
+        return Reading(call.payload)
+    return tolerances.read(version, call.action, call.payload, received.violations)
 
 
 def _is_stored(done: "asyncio.Future[Any]") -> bool:
@@ -222,10 +281,10 @@ def refusal(violations: tuple[Violation, ...]) -> Refusal:
     return Refusal(first.code, str(first))
 
 
-def pending_reply(received: CallReceived, moment: Moment) -> Reply:
+def pending_reply(received: CallReceived, reading: Reading, moment: Moment) -> Reply:
     """What a charger is told that nobody has adopted yet; nothing of it is stored (interface.md)."""
-    if received.violations:
-        return refusal(received.violations)
+    if reading.violations:
+        return refusal(reading.violations)
     match received.call.action:
         case "BootNotification":
             return replies.boot("Pending", moment.wall, PENDING_INTERVAL)

@@ -6,9 +6,10 @@ have to come from the CSMS while the worker goes on.
 """
 
 import asyncio
-from collections import Counter
+from collections.abc import Iterable, Iterator
+from collections.abc import Set as AbstractSet
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Any, NamedTuple
 
 import structlog
 from websockets.asyncio.server import ServerConnection
@@ -16,27 +17,33 @@ from websockets.asyncio.server import ServerConnection
 from edge.chargers import commissioning
 from edge.chargers.commands import CommandQueue
 from edge.chargers.commands import Said as SaidToCharger
-from edge.chargers.intake import Intake, Parts, pending_reply
+from edge.chargers.intake import Intake, Parts, pending_reply, understood
+from edge.chargers.tally import Tally, is_id_repeated
 from edge.connection import Refusal, Reply, RpcConnection
-from edge.dialects.v16 import observe
+from edge.dialects.models import Profile
+from edge.dialects.v16 import commands as dialect
+from edge.dialects.v16 import findings, observe
 from edge.domain.events import ChargerBooted
-from edge.domain.ids import ChargerId, ChargerNo
+from edge.domain.ids import ChargerId, ChargerNo, Make
+from edge.domain.peculiarities import Peculiarity, Rule
 from edge.domain.ports import Clock, Ids
 from edge.ocppj.actions import Sender
 from edge.ocppj.frames import CHARGER_LIMITS, encode_json
 from edge.ocppj.peer import CallReceived, RpcPeer
-from edge.store import exchange
+from edge.store import exchange, fleet
 from edge.store.db import CommitFailed
 from edge.store.exchange import Kind, NewExchange
 
 AUTHORIZE = "Authorize"
+SILENCE_HEARTBEATS = 2.5
+"""Heartbeats that may be missing of a charger that does not answer pings."""
 
 
-class Tally(Protocol):
-    """Where a link counts what is odd about its charger; it outlives the link (`roster.Presence`)."""
+class Arrived(NamedTuple):
+    """A CALL that waits for its worker, and what was odd about its coming."""
 
-    refused_messages: Counter[str]
-    tolerances: Counter[str]
+    received: CallReceived
+    noticed: tuple[Peculiarity, ...]
 
 
 class ChargerLink:
@@ -64,21 +71,27 @@ class ChargerLink:
         """The password that a pending charger showed; kept when it is adopted."""
         self.connection = RpcConnection(
             socket,
-            RpcPeer(version, Sender.STATION, CHARGER_LIMITS),
+            RpcPeer(version, Sender.STATION, CHARGER_LIMITS, repairs=self._repairs),
             clock,
             ids,
             on_call=self._received,
             bad_input=tally.refused_messages,
+            on_odd=lambda rule: self.count((rule,)),
         )
         self.commands = CommandQueue(self.connection, clock, ids, self._journal)
         self.booted = asyncio.Event()
+        """Set by each boot, cleared by whoever has dealt with it."""
+        self._has_booted = asyncio.Event()
         self.ended = asyncio.Event()
         self._parts = parts
-        self._tally = tally
+        self.tally = tally
+        self._socket = socket
         self._clock = clock
-        self._calls: asyncio.Queue[CallReceived] = asyncio.Queue()
-        self._authorizes: asyncio.Queue[CallReceived] = asyncio.Queue()
-        self._intake = None if charger_no is None else Intake(charger, charger_no, version, parts, tally.tolerances)
+        self._calls: asyncio.Queue[Arrived] = asyncio.Queue()
+        self._authorizes: asyncio.Queue[Arrived] = asyncio.Queue()
+        self._in_work: dict[str, int] = {}
+        """Texts that are not answered yet, and how often each was said again meanwhile."""
+        self._intake = None if charger_no is None else Intake(charger, charger_no, version, parts, tally)
         self._log = structlog.get_logger("edge.chargers").bind(charger=charger, ocpp=version)
 
     def last_seen(self) -> datetime:
@@ -96,20 +109,61 @@ class ChargerLink:
     def adopt(self, charger_no: ChargerNo) -> None:
         """A pending charger is known from now on; it says BootNotification again by itself."""
         self.charger_no = charger_no
-        self._intake = Intake(self.charger, charger_no, self.version, self._parts, self._tally.tolerances)
+        self._intake = Intake(self.charger, charger_no, self.version, self._parts, self.tally)
+
+    def commission_again(self) -> None:
+        """What is to be written into the charger has changed."""
+        self.booted.set()
+
+    # --- what is known of its make
+
+    @property
+    def profile(self) -> Profile:
+        """How this charger wants to be treated."""
+        return self._parts.models.profile(self.tally.make)
+
+    def _repairs(self) -> AbstractSet[str]:
+        """Repairs of texts that cannot be read: what its model needs, and what the configuration names."""
+        return self.profile.tolerances | self._parts.tolerated(self.charger) | {Rule.RESULT_NAMES_ACTION}
+
+    def count(self, rules: Iterable[str]) -> None:
+        """These rules concerned something that the charger said."""
+        self._parts.fleet.count(self.charger, self.tally, rules, self._clock.monotonic())
 
     def _received(self, received: CallReceived) -> None:
+        text = received.call.text
+        if text in self._in_work:
+            # The same message once more before it was answered (J.2, 105): done once, answered as often.
+            self._in_work[text] += 1
+            self.count((Rule.REPEATED_WHILE_PENDING,))
+            return
+        self._in_work[text] = 0
         queue = self._authorizes if received.call.action == AUTHORIZE else self._calls
-        queue.put_nowait(received)
+        queue.put_nowait(Arrived(received, tuple(self._noticed(received))))
+
+    def _noticed(self, received: CallReceived) -> Iterator[Peculiarity]:
+        """What is odd about the conversation, not about the message."""
+        call = received.call
+        for repair in received.repairs:
+            yield Peculiarity(Rule(repair), "the text was no JSON that we hold")
+        if self.connection.unanswered > 1:
+            yield Peculiarity(Rule.CALLS_IN_PARALLEL, f"{self.connection.unanswered} at once")
+        asked = self.connection.outstanding
+        if asked is not None and findings.is_effect(asked.action, asked.payload, call.action, call.payload):
+            yield Peculiarity(Rule.EFFECT_BEFORE_ANSWER, f"came before the answer to {asked.action}")
+        if is_id_repeated(self.tally, call.message_id, call.text):
+            yield Peculiarity(Rule.MESSAGE_ID_REPEATED, "the id was used before for something else")
 
     async def run(self) -> None:
         """Until the connection ends. A commit that failed closes it: the charger keeps its message and repeats it."""
+        self._treat_as_its_model()
         try:
             async with asyncio.TaskGroup() as tasks:
                 helpers = [
                     tasks.create_task(self._work(self._calls)),
                     tasks.create_task(self._work(self._authorizes)),
-                    tasks.create_task(self.commands.run()),
+                    tasks.create_task(self.commands.run(self._bears_commands())),
+                    tasks.create_task(self._watch_silence()),
                     tasks.create_task(commissioning.commission(self, self._parts, self._clock)),
                 ]
                 await self.connection.run()
@@ -124,41 +178,76 @@ class ChargerLink:
         finally:
             self.ended.set()
 
-    async def _work(self, calls: "asyncio.Queue[CallReceived]") -> None:
+    def _treat_as_its_model(self) -> None:
+        if not self.profile.answers_pings:
+            self._socket.ping_timeout = None  # websockets looks at it before each ping
+
+    async def _bears_commands(self) -> None:
+        """Return when the charger may be asked something: some never come up when that is too soon (J.2, 4)."""
+        if self.profile.boot_quiet_s == 0:
+            return
+        try:
+            async with asyncio.timeout_at(self._clock.monotonic() + commissioning.QUIET):
+                await self._has_booted.wait()
+        except TimeoutError:
+            return  # it came back without a boot
+        await asyncio.sleep(self.profile.boot_quiet_s)
+
+    async def _watch_silence(self) -> None:
+        """A charger that never sends a pong is given up when it says nothing for long (J.2, 3)."""
         while True:
-            received = await calls.get()
+            longest = SILENCE_HEARTBEATS * self._parts.defaults.heartbeat_interval
+            silent = self._clock.monotonic() - self.connection.last_received
+            if silent >= longest and not self.profile.answers_pings:
+                self._log.warning("charger_silent", seconds=round(silent))
+                await self.connection.close(1001, "nothing was heard for too long")
+            await asyncio.sleep(max(1.0, longest - silent))
+
+    async def _work(self, calls: "asyncio.Queue[Arrived]") -> None:
+        while True:
+            received, noticed = await calls.get()
             call = received.call
             if self._parts.is_control_only and call.action in observe.TRANSACTION_ACTIONS:
                 self._log.warning("not_answered", action=call.action, why="control-only mode: nothing can be stored")
                 continue  # the charger keeps it and says it again
-            reply = await self._reply(received)
+            reply = await self._reply(received, noticed)
             if isinstance(reply, Refusal):
                 self._log.warning("call_refused", action=call.action, code=reply.code, why=reply.description)
-            self.connection.reply(call.message_id, reply)
+            for _ in range(1 + self._in_work.pop(call.text, 0)):
+                self.connection.reply(call.message_id, reply)
             if call.action == "BootNotification" and self._intake is not None and not isinstance(reply, Refusal):
                 self.booted.set()
+                self._has_booted.set()
+                self._treat_as_its_model()
 
-    async def _reply(self, received: CallReceived) -> Reply:
+    async def _reply(self, received: CallReceived, noticed: tuple[Peculiarity, ...]) -> Reply:
         if self._intake is not None:
-            return await self._intake.reply(received)
-        event = observe.observe(received.call.action, received.call.payload)
+            return await self._intake.reply(received, noticed)
+        reading = understood(self.version, received)
+        event = observe.observe(received.call.action, reading.payload)
         if isinstance(event, ChargerBooted):
             self.said_boot = event
-        return pending_reply(received, self._parts.moment())
+            self.tally.make = Make(event.vendor, event.model, event.firmware)
+        self.count([one.rule for one in (*noticed, *reading.applied)])
+        return pending_reply(received, reading, self._parts.moment())
 
     def note(self, event: str, detail: str) -> None:
         """Put into the journal that the connection came or went."""
         self._append(Kind.LINK, encode_json({"connection": event, "detail": detail}))
+        if (charger_no := self.charger_no) is not None:
+            at = {charger_no: round(self.last_seen().timestamp() * 1000)}
+            self._parts.store.defer(lambda db: fleet.seen(db, at))
 
     def _journal(self, said: SaidToCharger) -> None:
         self._append(
             Kind.OUR_CALL,
-            said.text,
+            dialect.without_secrets(said.action, said.text),
             action=said.action,
             message_id=said.message_id,
             version=self.version,
             tx_no=said.transaction,
-            answer=said.answer,
+            cause_seq=said.cause,
+            answer=None if said.answer is None else dialect.without_secrets(said.action, said.answer),
         )
 
     def _append(self, kind: Kind, text: str, **columns: Any) -> None:

@@ -5,22 +5,29 @@ what they return. Starts are in `starts.py`. The CSMS gets what they mark `relay
 waits.
 """
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import NamedTuple
 
-from edge.dialects.v16 import observe, replies
+from edge.dialects.v16 import observe, replies, station
+from edge.domain import plausibility
 from edge.domain.connectors import MOST as MOST_CONNECTORS
 from edge.domain.events import (
+    AVAILABLE,
+    WHILE_CHARGING,
     ChargerBooted,
     ConnectorStatusChanged,
     EnergyMeasured,
     TransactionEnded,
 )
-from edge.domain.ids import ChargerNo, ConnectorNo, TransactionNo
-from edge.domain.transactions import attribute_stop, attribute_values
+from edge.domain.ids import ChargerNo, ConnectorNo, TransactionNo, session_name
+from edge.domain.peculiarities import NAMED_ONLY, Peculiarity, Rule
+from edge.domain.plausibility import Measured
+from edge.domain.transactions import Transaction, attribute_stop, attribute_values
 from edge.jsontypes import Payload
 from edge.ocppj.frames import Call, encode_json, result_text
-from edge.store import Connection, connectors, delivery, exchange, repeats, tokens, transactions
+from edge.store import Connection, connectors, delivery, exchange, measured, repeats, thinning, tokens, transactions
 from edge.store.exchange import Kind, Moment, NewExchange
 from edge.store.transactions import NewTransaction
 
@@ -33,8 +40,12 @@ class Said:
     version: str
     call: Call
     at: Moment
-    flaws: tuple[str, ...] = ()
-    """What of it breaks the schema."""
+    peculiar: tuple[Peculiarity, ...] = ()
+    """What was odd about it before it was looked at here; counted already."""
+    is_mended: bool = False
+    """Its text was no JSON before it was repaired."""
+    most_watts: float = plausibility.MOST_WATTS
+    """What the connector can deliver."""
 
 
 class Stored(NamedTuple):
@@ -59,20 +70,30 @@ class Recorded:
 
 @dataclass(slots=True)
 class Notes:
-    """What is remarkable of a message, for the journal."""
+    """What is peculiar of a message, for the journal and the counters."""
 
     entries: list[Payload] = field(default_factory=list)
 
-    def add(self, rule: str, message: str) -> None:
-        self.entries.append({"rule": rule, "message": message})
+    def add(self, rule: Rule, message: str) -> None:
+        self.entries.append({"rule": str(rule), "message": message})
 
-    def text(self) -> str | None:
-        return encode_json(self.entries) if self.entries else None
+    def add_all(self, peculiar: Iterable[Peculiarity]) -> None:
+        for one in peculiar:
+            self.add(one.rule, one.message)
+
+    def rules(self) -> tuple[str, ...]:
+        return tuple(str(entry["rule"]) for entry in self.entries)
+
+    def text_with(self, said: Said) -> str | None:
+        """For the row: what is found here, and what was odd before."""
+        found = [*self.entries, *({"rule": str(one.rule), "message": one.message} for one in said.peculiar)]
+        if said.is_mended:  # what was read is kept: a later release may read it differently
+            first = next(entry for entry in found if entry["rule"] in NAMED_ONLY)
+            found[found.index(first)] = {**first, exchange.READ_AS: said.call.payload}
+        return encode_json(found) if found else None
 
 
 def row_of(said: Said, notes: Notes, **more: object) -> NewExchange:
-    for flaw in said.flaws:
-        notes.add("schema_violated", flaw)
     return NewExchange(
         at=said.at,
         peer=said.charger,
@@ -81,7 +102,7 @@ def row_of(said: Said, notes: Notes, **more: object) -> NewExchange:
         action=said.call.action,
         message_id=said.call.message_id,
         version=said.version,
-        notes=notes.text(),
+        notes=notes.text_with(said),
         **more,  # type: ignore[arg-type]  # the remaining columns by name
     )
 
@@ -105,21 +126,18 @@ def connector_named(
     return connectors.connector(connection, charger, conn), ()
 
 
-def record_values(connection: Connection, said: Said, measured: EnergyMeasured) -> Recorded:
+def record_values(connection: Connection, said: Said, values: EnergyMeasured) -> Recorded:
     """A MeterValues: of its transaction, of the connector's open one, or of none."""
-    connector, numbered = connector_named(connection, said.charger, measured.connector)
+    connector, numbered = connector_named(connection, said.charger, values.connector)
     named = (
-        None
-        if measured.transaction is None
-        else transactions.by_charger_tx(connection, said.charger, measured.transaction)
+        None if values.transaction is None else transactions.by_charger_tx(connection, said.charger, values.transaction)
     )
     open_here = None if connector is None else transactions.open_on(connection, connector.no)
-    belongs = attribute_values(measured, named, open_here)
+    belongs = attribute_values(values, named, open_here)
     notes = Notes()
     if belongs.rule is not None:
         notes.add(belongs.rule, f"transaction as sent: {observe.transaction_as_sent(said.call.payload)}")
     what = repeats.content(said.call.action, encode_json(said.call.payload))
-    rules = () if belongs.rule is None else (belongs.rule,)
     connector_no = None if connector is None else connector.no
     if belongs.transaction is not None:
         tx_no, connector_no = belongs.transaction.no, belongs.transaction.connector_no
@@ -128,12 +146,18 @@ def record_values(connection: Connection, said: Said, measured: EnergyMeasured) 
     else:
         row = row_of(said, notes, connector_no=connector_no, answer=result_text(said.call.message_id, replies.EMPTY))
         exchange.append(connection, row)
-        return Recorded(replies.EMPTY, rules=rules, new_connectors=numbered)
+        return Recorded(replies.EMPTY, rules=notes.rules(), new_connectors=numbered)
     if repeats.is_known(connection, tx_no, what):
         return Recorded(replies.EMPTY, is_repeat=True)
     if belongs.transaction is None:
         repeats.forget(connection, tx_no)  # of a stream without an end only the newest is remembered
     repeats.remember(connection, tx_no, what)
+    if not thinning.admits(connection, tx_no, said.call.payload, said.at):
+        return Recorded(replies.EMPTY, rules=notes.rules(), new_connectors=numbered)
+    stored = None
+    if belongs.relay and connector_no is not None:
+        notes.add_all(_compared(connection, said, connector_no, belongs.transaction, values))
+        stored = Stored(connector_no, delivery.Waiting(exchange.peek_seq(connection), is_start_or_stop=False))
     row = row_of(
         said,
         notes,
@@ -142,11 +166,20 @@ def record_values(connection: Connection, said: Said, measured: EnergyMeasured) 
         relay=belongs.relay,
         answer=result_text(said.call.message_id, replies.EMPTY),
     )
-    seq = exchange.append(connection, row)
-    stored = None
-    if belongs.relay and connector_no is not None:
-        stored = Stored(connector_no, delivery.Waiting(seq, is_start_or_stop=False))
-    return Recorded(replies.EMPTY, stored, rules=rules, new_connectors=numbered)
+    exchange.append(connection, row)
+    return Recorded(replies.EMPTY, stored, rules=notes.rules(), new_connectors=numbered)
+
+
+def _compared(
+    connection: Connection, said: Said, connector_no: ConnectorNo, tx: Transaction | None, values: EnergyMeasured
+) -> Iterator[Peculiarity]:
+    """What cannot be true of these values after those before; they are the last ones now."""
+    before = measured.last(connection, connector_no)
+    tx_no = None if tx is None else tx.no
+    now = Measured(tx_no, values.last_at, said.at.wall_ms, values.register_wh, values.soc)
+    measured.remember(connection, connector_no, now)
+    if tx is not None:
+        yield from plausibility.of_values(before, now, values.power_w, said.most_watts)
 
 
 def record_stop(connection: Connection, said: Said, ended: TransactionEnded) -> Recorded:
@@ -154,13 +187,15 @@ def record_stop(connection: Connection, said: Said, ended: TransactionEnded) -> 
     named = (
         None if ended.transaction is None else transactions.by_charger_tx(connection, said.charger, ended.transaction)
     )
-    belongs = attribute_stop(ended, named, transactions.open_of(connection, said.charger))
+    could_be = transactions.open_of(connection, said.charger)
+    needs_meter = named is None and ended.token is None
+    last_measured = {one.no: _last_measured(connection, one) for one in could_be} if needs_meter else {}
+    belongs = attribute_stop(ended, named, could_be, last_measured, said.most_watts)
     answer = replies.stop(_stop_status(connection, ended, said))
     text = result_text(said.call.message_id, answer)
     notes = Notes()
     if belongs.rule is not None:
         notes.add(belongs.rule, f"transaction as sent: {observe.transaction_as_sent(said.call.payload)}")
-    rules = () if belongs.rule is None else (belongs.rule,)
     if belongs.transaction is None:
         what = repeats.content(said.call.action, f"{said.charger} {encode_json(said.call.payload)}")
         if transactions.by_start_key(connection, what) is not None:
@@ -176,18 +211,38 @@ def record_stop(connection: Connection, said: Said, ended: TransactionEnded) -> 
         )
         why = "no transaction of this charger matches the stop"
         delivery.park_orphan(connection, new, row_of(said, notes, answer=text, relay=True), "orphan_stop", why)
-        return Recorded(answer, rules=rules)
+        return Recorded(answer, rules=notes.rules())
     tx = belongs.transaction
     if not belongs.relay and _is_the_stored_stop(connection, tx.no, said):
         return Recorded(answer, is_repeat=True)
+    if belongs.relay and tx.connector_no is not None:
+        register = EnergyMeasured(0, None, ended.at, ended.meter_stop_wh, last_at=ended.at)
+        notes.add_all(_compared(connection, said, tx.connector_no, tx, register))
     row = row_of(said, notes, connector_no=tx.connector_no, tx_no=tx.no, relay=belongs.relay, answer=text)
     seq = exchange.append(connection, row)
     if not belongs.relay:
-        return Recorded(answer, rules=rules)
+        return Recorded(answer, rules=notes.rules())
     transactions.end(connection, tx.no, ended.at or said.at.wall, ended.meter_stop_wh, ended.reason)
     repeats.forget(connection, tx.no)
     stored = None if tx.connector_no is None else Stored(tx.connector_no, delivery.Waiting(seq, is_start_or_stop=True))
-    return Recorded(answer, stored, rules=rules)
+    return Recorded(answer, stored, rules=notes.rules())
+
+
+ROWS_SEARCHED = 100
+"""How far back in a transaction its last register is looked for."""
+
+
+def _last_measured(connection: Connection, tx: Transaction) -> Measured:
+    """The last register of an open transaction, from its rows: it must be right after a restart too."""
+    received_ms = 0
+    rows = exchange.of_transaction(connection, tx.no, exchange.end_of(connection, tx.no)[0])
+    for row in islice(rows, ROWS_SEARCHED):
+        if row.kind is Kind.CHARGER_CALL and row.action == "MeterValues":
+            event = observe.observe("MeterValues", exchange.payload(row))
+            if isinstance(event, EnergyMeasured) and event.register_wh is not None:
+                return Measured(tx.no, event.last_at, row.at_wall_ms, event.register_wh)
+        received_ms = row.at_wall_ms
+    return Measured(tx.no, tx.started_at, received_ms, tx.meter_start_wh)
 
 
 def _stop_status(connection: Connection, ended: TransactionEnded, said: Said) -> str | None:
@@ -213,6 +268,7 @@ def _is_the_stored_stop(connection: Connection, tx_no: TransactionNo, said: Said
 def record_status(connection: Connection, said: Said, changed: ConnectorStatusChanged) -> Recorded:
     """A StatusNotification: the latest counts, an identical one is not stored again (1.6 §4.9)."""
     connector, numbered = connector_named(connection, said.charger, changed.connector)
+    notes = Notes()
     if connector is not None:
         text = encode_json(said.call.payload)
         if connector.status is not None and _same_status(connector.status, said.call.payload):
@@ -221,15 +277,20 @@ def record_status(connection: Connection, said: Said, changed: ConnectorStatusCh
     elif _is_said_again(connection, said):
         return Recorded(replies.EMPTY, is_repeat=True)
     open_here = None if connector is None else transactions.open_on(connection, connector.no)
+    if connector is not None and changed.status == AVAILABLE:
+        if open_here is not None:
+            notes.add(Rule.AVAILABLE_WHILE_OPEN, f"{session_name(open_here.no)} has not ended")
+        if connector.status is not None and station.stored_status(connector.status)[0] in WHILE_CHARGING:
+            notes.add(Rule.FINISHING_SKIPPED, "charging until now")
     row = row_of(
         said,
-        Notes(),
+        notes,
         connector_no=None if connector is None else connector.no,
         tx_no=None if open_here is None else open_here.no,
         answer=result_text(said.call.message_id, replies.EMPTY),
     )
     exchange.append(connection, row)
-    return Recorded(replies.EMPTY, new_connectors=numbered)
+    return Recorded(replies.EMPTY, rules=notes.rules(), new_connectors=numbered)
 
 
 def _is_said_again(connection: Connection, said: Said) -> bool:
@@ -249,8 +310,16 @@ def _same_status(stored: str, payload: Payload) -> bool:
 
 def record_boot(connection: Connection, said: Said, boot: ChargerBooted, answer: Payload) -> Recorded:
     """A BootNotification: the inventory. Open transactions stay open (E.9 rule 6)."""
-    connectors.booted(connection, said.charger, boot, said.version, said.at.wall_ms)
-    return record_plain(connection, said, answer)
+    own_serial = connectors.booted(connection, said.charger, boot, said.version, said.at.wall_ms)
+    notes = Notes()
+    if own_serial is not None:
+        notes.add(Rule.SERIAL_CHANGED, f"says serial {boot.serial}, was {own_serial}")
+    still_open = transactions.open_of(connection, said.charger)
+    if still_open:
+        names = ", ".join(session_name(one.no) for one in still_open)
+        notes.add(Rule.BOOT_WHILE_OPEN, f"{names} {'has' if len(still_open) == 1 else 'have'} not ended")
+    exchange.append(connection, row_of(said, notes, answer=result_text(said.call.message_id, answer)))
+    return Recorded(answer, rules=notes.rules())
 
 
 def record_plain(connection: Connection, said: Said, answer: Payload) -> Recorded:

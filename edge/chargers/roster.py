@@ -8,7 +8,7 @@ from datetime import datetime
 import structlog
 
 from edge.chargers.link import ChargerLink
-from edge.domain.ids import ChargerId, ChargerNo, TransactionNo
+from edge.domain.ids import ChargerId, ChargerNo, Make, TransactionNo
 from edge.domain.ports import ChargerOffline, Clock, Urgency
 from edge.jsontypes import Payload
 
@@ -23,7 +23,7 @@ class Enrolment:
     """A charger that may connect."""
 
     no: ChargerNo
-    secrets: tuple[bytes, ...] = ()
+    secrets: tuple[bytes, ...] = field(default=(), repr=False)
     """Hashes of the passwords that it may show; none: it cannot log in where a password is asked for."""
 
 
@@ -39,7 +39,12 @@ class Presence:
     refused_messages: Counter[str] = field(default_factory=Counter)
     """Its input that was refused since our start, by CALLERROR code."""
     tolerances: Counter[str] = field(default_factory=Counter)
-    """Rules that had to help with its messages since our start."""
+    """Rules that concerned its messages since our start (`tally.py`)."""
+    make: Make = field(default_factory=Make)
+    logged_at: dict[str, float] = field(default_factory=dict)
+    heard: dict[str, int] = field(default_factory=dict)
+    written: Counter[str] = field(default_factory=Counter)
+    """Configuration keys that were written after a boot and have not been read back since, by how often."""
 
 
 class Roster:
@@ -49,6 +54,7 @@ class Roster:
         self._clock = clock
         self._on_presence = on_presence
         self._enrolled: dict[ChargerId, Enrolment] = {}
+        self._retired: set[ChargerId] = set()
         self._links: dict[ChargerId, ChargerLink] = {}
         self._presence: dict[ChargerId, Presence] = {}
         self._started = clock.monotonic()
@@ -58,6 +64,15 @@ class Roster:
 
     def enrol(self, charger: ChargerId, enrolment: Enrolment) -> None:
         self._enrolled[charger] = enrolment
+        self._retired.discard(charger)
+
+    def retire(self, charger: ChargerId) -> None:
+        """It may not connect any more; whoever comes under its name waits to be adopted."""
+        self._enrolled.pop(charger, None)
+        self._retired.add(charger)
+
+    def is_retired(self, charger: ChargerId) -> bool:
+        return charger in self._retired
 
     def enrolment(self, charger: ChargerId) -> Enrolment | None:
         return self._enrolled.get(charger)
@@ -75,6 +90,13 @@ class Roster:
             self._presence.setdefault(charger, Presence()).last_refused = why
 
     # --- who is there
+
+    async def dismiss(self, charger: ChargerId, reason: str) -> None:
+        """End its connection, if there is one; returns when it has ended."""
+        link = self._links.get(charger)
+        if link is not None:
+            await link.close(1008, reason)
+            await link.ended.wait()
 
     async def attach(self, link: ChargerLink) -> None:
         """The link is its charger's from now on; returns when the one before it has ended."""
@@ -156,9 +178,12 @@ class Roster:
         within: float,
         urgency: Urgency = Urgency.COMMAND,
         transaction: TransactionNo | None = None,
+        cause: int | None = None,
     ) -> Payload:
         """The charger's answer. Raises ChargerOffline, CallTimedOut or PeerRefused."""
         link = self._links.get(charger)
         if link is None or link.is_pending:
             raise ChargerOffline(f"{charger} is not connected")
-        return await link.commands.call(action, payload, within=within, urgency=urgency, transaction=transaction)
+        return await link.commands.call(
+            action, payload, within=within, urgency=urgency, transaction=transaction, cause=cause
+        )

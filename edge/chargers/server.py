@@ -12,14 +12,16 @@ from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
+from edge.chargers.door import CLOSE_WITHIN, TLS_WITHIN, Door, papers_of
 from edge.chargers.intake import Parts
 from edge.chargers.link import ChargerLink
 from edge.chargers.roster import Roster
-from edge.config import Config, Listener
+from edge.config import ChargerDefaults, Config, Listener
 from edge.domain.ids import ChargerId, ChargerNo
 from edge.domain.ports import Clock, Ids
 from edge.ocppj import handshake
 from edge.ocppj.frames import CHARGER_LIMITS
+from edge.tls.expiry import Shown
 
 PING_INTERVAL = 30.0
 PING_TIMEOUT = 30.0
@@ -33,23 +35,50 @@ Adopt = Callable[[ChargerId, bytes | None], Awaitable[ChargerNo]]
 class ChargerServer:
     """The listeners of the site."""
 
-    def __init__(self, config: Config, roster: Roster, parts: Parts, clock: Clock, ids: Ids, adopt: Adopt) -> None:
-        self._listeners = config.listeners
-        self._versions = config.chargers.versions
-        self._unknown = config.chargers.unknown
+    def __init__(
+        self, config: Callable[[], Config], roster: Roster, parts: Parts, clock: Clock, ids: Ids, adopt: Adopt
+    ) -> None:
+        self._config = config
         self._roster = roster
         self._parts = parts
         self._clock = clock
         self._ids = ids
         self._adopt = adopt
+        self.doors: list[Door] = []
+        """Of the listeners, in file order, once they are open."""
         self._log = structlog.get_logger("edge.chargers")
 
-    async def open(self) -> list[Server]:
-        """Start to listen on all; raises OSError naming the address when one is taken."""
-        return [await self._listen(listener) for listener in self._listeners]
+    @property
+    def _defaults(self) -> ChargerDefaults:
+        """In force now."""
+        return self._config().chargers
 
-    async def _listen(self, listener: Listener) -> Server:
-        return await serve(
+    async def open(self) -> list[Server]:
+        """Start to listen on all; raises OSError naming the address when one is taken, or CertificateUnusable."""
+        self.doors = [Door(listener, self._clock) for listener in self._config().listeners]
+        return [await self._listen(door) for door in self.doors]
+
+    def renew_certificates(self, config: Config) -> list[str]:
+        """Take into use what the files hold now; the addresses whose certificate is another one than before.
+
+        `config` has the listeners that are open, in the same order: others take a restart. Counts from the next
+        handshake on, connections stay. Raises CertificateUnusable, and leaves all as it was.
+        """
+        papers = [papers_of(listener) for listener in config.listeners]
+        return [door.address for door, new in zip(self.doors, papers, strict=True) if door.show(new)]
+
+    def certificates(self) -> list[Shown]:
+        """What the listeners show to chargers."""
+        return [
+            Shown(f"listener {door.address}", certificate)
+            for door in self.doors
+            if door.papers is not None
+            for certificate in door.papers.certificates
+        ]
+
+    async def _listen(self, door: Door) -> Server:
+        listener = door.listener
+        server = await serve(
             self._connected(listener),
             listener.host,
             listener.port,
@@ -60,15 +89,18 @@ class ChargerServer:
             max_queue=8,
             ping_interval=PING_INTERVAL,
             ping_timeout=PING_TIMEOUT,
-            open_timeout=OPEN_TIMEOUT,
-            close_timeout=5.0,
+            open_timeout=OPEN_TIMEOUT if door.papers is None else OPEN_TIMEOUT + TLS_WITHIN,
+            close_timeout=CLOSE_WITHIN,
             server_header=None,
+            create_connection=door.connection,  # type: ignore[arg-type]  # documented as a factory
             backlog=BACKLOG,
         )
+        door.port = server.sockets[0].getsockname()[1]
+        return server
 
     def _select(self, _connection: ServerConnection, offered: Sequence[Subprotocol]) -> Subprotocol | None:
         # None agreed: the handshake is completed without one, then closed (P4 §3.2); see `_connected`.
-        chosen = handshake.choose_subprotocol(offered, self._versions)
+        chosen = handshake.choose_subprotocol(offered, self._defaults.versions)
         return None if chosen is None else Subprotocol(chosen)
 
     def _admitted(self, listener: Listener) -> Callable[[ServerConnection, Request], Response | None]:
@@ -96,12 +128,18 @@ class ChargerServer:
         listener: Listener,
     ) -> Response | None:  # fmt: skip
         _may_enter(charger, (), credentials)  # the same work as for a known one: identities cannot be guessed by time
-        if self._unknown == "reject":
+        # Somebody has retired it: that it is served again is for a person to say.
+        unknown = (
+            "pending"
+            if self._defaults.unknown == "accept" and self._roster.is_retired(charger)
+            else self._defaults.unknown
+        )
+        if unknown == "reject":
             self._log.warning("handshake_refused", charger=charger, why="unknown charger")
             return connection.respond(HTTPStatus.NOT_FOUND, "unknown charger\n")
-        if self._unknown == "accept" and listener.security_profile == 1 and credentials is None:
+        if unknown == "accept" and listener.security_profile in (1, 2) and credentials is None:
             return _unauthorized(connection)
-        if self._unknown == "pending" and not self._roster.has_room_for_pending():
+        if unknown == "pending" and not self._roster.has_room_for_pending():
             self._log.warning("handshake_refused", charger=charger, why="too many pending chargers")
             return connection.respond(HTTPStatus.SERVICE_UNAVAILABLE, "too many unknown chargers\n")
         return None
@@ -114,7 +152,9 @@ class ChargerServer:
             name = handshake.identity_from_path(socket.request.path, listener.path)
             if name is None or version is None:
                 offered = socket.request.headers.get("Sec-WebSocket-Protocol", "none")
-                self._log.warning("no_common_version", charger=name, offered=offered, enabled=list(self._versions))
+                self._log.warning(
+                    "no_common_version", charger=name, offered=offered, enabled=list(self._defaults.versions)
+                )
                 await socket.close(1002, "no common OCPP version")
                 return
             await self._serve(socket, ChargerId(name), version)
@@ -127,7 +167,7 @@ class ChargerServer:
         password = None if credentials is None else credentials[1]
         enrolment = self._roster.enrolment(charger)
         charger_no = None if enrolment is None else enrolment.no
-        if charger_no is None and self._unknown == "accept":
+        if charger_no is None and self._defaults.unknown == "accept" and not self._roster.is_retired(charger):
             charger_no = await self._adopt(charger, password)
         tally = self._roster.presence(charger)
         link = ChargerLink(socket, charger, charger_no, version, self._parts, self._clock, self._ids, tally)

@@ -3,20 +3,26 @@
 A start is on disk before anyone is asked; `intake.py` submits these units and answers with what they return.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from edge.chargers.records import Notes, Recorded, Said, Stored, connector_named, row_of
-from edge.dialects.v16 import replies
-from edge.domain import authorization
+from edge.dialects.v16 import replies, station
+from edge.domain import authorization, plausibility
 from edge.domain.authorization import Decision, OfflinePolicy, Source, UplinkState, Verdict
-from edge.domain.events import TransactionStarted
-from edge.domain.ids import ChargerTransactionId, IdToken, TransactionNo
+from edge.domain.events import AVAILABLE, TransactionStarted
+from edge.domain.ids import ChargerTransactionId, IdToken, TransactionNo, session_name
+from edge.domain.peculiarities import Peculiarity, Rule
+from edge.domain.plausibility import Measured
 from edge.domain.transactions import OLDEST_BELIEVED_YEAR, start_key
 from edge.jsontypes import Payload
 from edge.ocppj.frames import encode_json, result_text
-from edge.store import Connection, boots, connectors, delivery, exchange, remote_starts, tokens, transactions
+from edge.store import Connection, boots, connectors, delivery, exchange, measured, remote_starts, tokens, transactions
 from edge.store.exchange import Kind, NewExchange
 from edge.store.transactions import NewTransaction
+
+KEY_LIVES_MS = 24 * 3600 * 1000
+"""So long after a session's end its start is known again: a charger repeats what it has queued, not yesterday's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,23 +45,16 @@ class Policy:
 
 def record_start(connection: Connection, said: Said, started: TransactionStarted, policy: Policy) -> StartRecorded:
     """A StartTransaction: known by its key when it is a repetition, else a new transaction with its evidence."""
-    key = start_key(said.charger, started)
-    is_unset = started.at is None or started.at.year < OLDEST_BELIEVED_YEAR
-    if is_unset:
-        key += said.at.boot_no.to_bytes(4, "big")  # without a clock the key says little: known in this boot only
-    known = transactions.by_start_key(connection, key)
-    if known is not None and is_unset and transactions.has_ended(connection, known[0]):
-        transactions.forget_start_key(connection, known[0])  # its charger has stopped it: this is the next session
-        known = None
+    notes = Notes()
+    key, known = _known(connection, said, started, notes)
     if known is not None:
         return _repeated_start(connection, known, started, policy, said)
 
-    notes = Notes()
     conn = started.connector
     if conn == 0:  # E.2: some single-outlet chargers start on 0
         of_charger = connectors.connectors_of(connection, said.charger)
         conn = of_charger[0].conn if len(of_charger) == 1 else 0
-        notes.add("start_on_connector_0", f"taken as connector {conn}" if conn else "no connector to take it for")
+        notes.add(Rule.START_ON_CONNECTOR_0, f"taken as connector {conn}" if conn else "no connector to take it for")
     connector, numbered = connector_named(connection, said.charger, conn)
     remote = remote_starts.take(connection, said.charger, conn, started.token, said.at.wall_ms)
     decision = _decide(connection, started.token, policy, said) if remote is None else _remotely(remote)
@@ -82,12 +81,13 @@ def record_start(connection: Connection, said: Said, started: TransactionStarted
         found = transactions.by_start_key(connection, key)
         assert found is not None
         transactions.decided(connection, found[0], refused.status, refused.source, said.at.wall_ms)
-        return StartRecorded(found[0], charger_tx, seq, refused, Recorded(answer, rules=("start_on_connector_0",)))
+        return StartRecorded(found[0], charger_tx, seq, refused, Recorded(answer, rules=(Rule.START_ON_CONNECTOR_0,)))
 
     older = transactions.open_on(connection, connector.no)
     if older is not None:
-        notes.add("start_while_open", f"S{older.no} on this connector has not ended")
+        notes.add(Rule.START_WHILE_OPEN, f"{session_name(older.no)} on this connector has not ended")
     tx_no = transactions.begin(connection, new)
+    notes.add_all(_compared(connection, said, connector, started, tx_no))
     is_decided = decision.verdict is not Verdict.ASK
     answer = replies.start(charger_tx, decision.status)
     row = row_of(
@@ -102,10 +102,51 @@ def record_start(connection: Connection, said: Said, started: TransactionStarted
     if is_decided:
         transactions.decided(connection, tx_no, decision.status, decision.source, said.at.wall_ms)
     stored = Stored(connector.no, delivery.Waiting(seq, is_start_or_stop=True))
-    rules = tuple(str(entry["rule"]) for entry in notes.entries if entry["rule"] != "schema_violated")
-    return StartRecorded(
-        tx_no, charger_tx, seq, decision, Recorded(answer, stored, rules=rules, new_connectors=numbered)
-    )
+    recorded = Recorded(answer, stored, rules=notes.rules(), new_connectors=numbered)
+    return StartRecorded(tx_no, charger_tx, seq, decision, recorded)
+
+
+def _compared(
+    connection: Connection,
+    said: Said,
+    connector: connectors.Connector,
+    started: TransactionStarted,
+    tx_no: TransactionNo,
+) -> Iterator[Peculiarity]:
+    """What is odd about a start after what its connector said before."""
+    if connector.status is not None and station.stored_status(connector.status)[0] == AVAILABLE:
+        yield Peculiarity(Rule.PREPARING_SKIPPED, "the connector said Available last")
+    now = Measured(tx_no, started.at, said.at.wall_ms, started.meter_start_wh)
+    yield from plausibility.of_start(measured.last(connection, connector.no), started.at, now)
+    measured.remember(connection, connector.no, now)
+
+
+def _known(
+    connection: Connection, said: Said, started: TransactionStarted, notes: Notes
+) -> tuple[bytes, tuple[TransactionNo, int] | None]:
+    """The start's key, and the transaction that it began already."""
+    key = start_key(said.charger, started)
+    is_unset = started.at is None or started.at.year < OLDEST_BELIEVED_YEAR
+    if is_unset:
+        key += said.at.boot_no.to_bytes(4, "big")  # without a clock the key says little: known in this boot only
+    known = transactions.by_start_key(connection, key)
+    if known is not None and transactions.has_ended(connection, known[0]):
+        is_reused = _was_last_heard_of(connection, known[0]) < said.at.wall_ms - KEY_LIVES_MS
+        if is_unset or is_reused:
+            # Its charger has stopped it: this is the next session.
+            transactions.forget_start_key(connection, known[0])
+            if is_reused:
+                notes.add(Rule.START_REUSES_KEY, f"as {session_name(known[0])} began, which ended long ago")
+            known = None
+    return key, known
+
+
+def _was_last_heard_of(connection: Connection, tx_no: TransactionNo) -> int:
+    """When the charger last said something of an ended transaction, by our clock."""
+    for row in exchange.of_transaction(connection, tx_no, exchange.end_of(connection, tx_no)[0]):
+        if row.kind is Kind.CHARGER_CALL:
+            return row.at_wall_ms
+    return 0
 
 
 def _repeated_start(

@@ -9,6 +9,7 @@ from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 from edge.config import rules
+from edge.config.effects import Effect
 from edge.config.rules import Each, Named, Rule
 
 
@@ -25,6 +26,8 @@ class Key:
     """Of tables."""
     is_required: bool
     default: object
+    effect: Effect | None
+    """When a change of it comes into force. None: a table, whose keys say it."""
 
     @property
     def expected(self) -> str:
@@ -49,7 +52,8 @@ def _key(attribute: str, annotation: Any, default: object) -> Key:
     name = next((mark.key for mark in marks if isinstance(mark, Named)), attribute)
     if rule is None and not is_dataclass(kind):
         rule = _rule_of(kind)
-    return Key(attribute, name, kind, rule, is_array, default is MISSING, default)
+    effect = next((mark for mark in marks if isinstance(mark, Effect)), None)
+    return Key(attribute, name, kind, rule, is_array, default is MISSING, default, effect)
 
 
 def _bare(annotation: Any) -> tuple[Any, tuple[object, ...]]:
@@ -66,4 +70,4 @@ def _rule_of(kind: Any) -> Rule:
     """Of a field that has no rule of its own."""
     if get_origin(kind) is Literal:
         return rules.one_of(get_args(kind))
-    return {str: rules.TEXT, Path: rules.PATH, bytes: rules.SECRET}[kind]
+    return {str: rules.TEXT, bool: rules.BOOLEAN, Path: rules.PATH, bytes: rules.SECRET}[kind]

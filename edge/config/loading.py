@@ -9,34 +9,54 @@ import re
 import tomllib
 from collections.abc import Collection
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
+from edge.config.certificates import certificate_faults
 from edge.config.consistency import Draft, inconsistencies, is_path_of_profile
 from edge.config.files import Files
 from edge.config.lines import index
+from edge.config.metering import ReadProfile, metering_faults
 from edge.config.problems import ConfigurationError, LineIndex, Problem, located
 from edge.config.structure import structure
 from edge.config.values import Config
 
 
 def load(
-    path: Path, *, credentials_directory: Path | None = None, known_profiles: Collection[str] | None = None
+    path: Path,
+    *,
+    credentials_directory: Path | None = None,
+    known_profiles: Collection[str] | None = None,
+    read_profile: ReadProfile | None = None,
+    now: datetime | None = None,
 ) -> Config:
     """Raises ConfigurationError with all errors (and no warnings) if the daemon cannot run with this file."""
-    config, problems = check(path, credentials_directory=credentials_directory, known_profiles=known_profiles)
+    config, problems = check(
+        path,
+        credentials_directory=credentials_directory,
+        known_profiles=known_profiles,
+        read_profile=read_profile,
+        now=now,
+    )
     if config is None:
         raise ConfigurationError(tuple(problem for problem in problems if not problem.warning))
     return config
 
 
 def check(
-    path: Path, *, credentials_directory: Path | None = None, known_profiles: Collection[str] | None = None
+    path: Path,
+    *,
+    credentials_directory: Path | None = None,
+    known_profiles: Collection[str] | None = None,
+    read_profile: ReadProfile | None = None,
+    now: datetime | None = None,
 ) -> tuple[Config | None, tuple[Problem, ...]]:
     """Every problem in the order of the lines, warnings among them.
 
     The file is valid when no problem is an error. There is a Config as well when the only errors are fail-safe
     currents above a limit: the daemon starts and limits itself. `credentials_directory` is by default
-    `$CREDENTIALS_DIRECTORY`; without `known_profiles` the names of meter profiles are not checked.
+    `$CREDENTIALS_DIRECTORY`; without `known_profiles` the names of meter profiles are not checked, without
+    `read_profile` not what is in them, without `now` not the dates of certificates.
     """
     if credentials_directory is None and (from_systemd := os.environ.get("CREDENTIALS_DIRECTORY")):
         credentials_directory = Path(from_systemd)
@@ -48,7 +68,12 @@ def check(
     files = Files(path.absolute().parent, credentials_directory)
     config, wrong_values = structure(document, files)
     draft = Draft(document, frozenset(fault.path for fault in wrong_values), lines)
-    faults = (*wrong_values, *inconsistencies(draft, files, known_profiles))
+    faults = (
+        *wrong_values,
+        *inconsistencies(draft, files, known_profiles),
+        *metering_faults(draft, files, read_profile),
+        *certificate_faults(draft, files, now),
+    )
     problems = [located(fault, str(path), document, lines) for fault in faults]
     is_usable = all(fault.warning or fault.can_run for fault in faults)
     return (

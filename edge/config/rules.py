@@ -13,8 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from edge.config.connections import EXPECTED, ConnectionInvalid, parse_connection
+from edge.domain.peculiarities import NAMED_ONLY
+
 BUILT_VERSIONS: Final = ("1.6",)
-BUILT_LISTENER_PROFILES: Final = (0, 1)
+BUILT_LISTENER_PROFILES: Final = (0, 1, 2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +32,8 @@ class Rule:
     """Of a value that does not hold: the format knows it, this version of the program does not yet."""
     choices: Callable[[], Collection[str]] = tuple
     """For "did you mean"."""
+    objection: Callable[[str], str] = lambda _: ""
+    """What exactly is wrong with a string that does not hold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,13 +103,15 @@ NAME: Final = Rule("a name of 1 to 48 characters without ':' and '/'", _is_ident
 STATION_WORDS: Final = text("a text of 1 to 20 characters", r".{1,20}")  # 1.6 BootNotification.req: CiString20
 
 VERSION: Final = one_of(BUILT_VERSIONS, planned=("2.0.1", "2.1"))
+TOLERANCE: Final = one_of(sorted(NAMED_ONLY))
+TOLERANCES: Final = Each(TOLERANCE, f"a list of tolerances, each {TOLERANCE.expected}")
 VERSIONS: Final = Each(VERSION, f"a list of OCPP versions, each {VERSION.expected}", may_be_empty=False)
-LISTENER_PROFILE: Final = one_of(BUILT_LISTENER_PROFILES, planned=(2, 3))
+LISTENER_PROFILE: Final = one_of(BUILT_LISTENER_PROFILES, planned=(3,))
 URL_PATH: Final = text('a path such as "/ocpp", without a slash at its end', r"/|(/[^/?#\s]+)+")
-PHASES: Final = text(
-    'the charger\'s phases in order, such as "L1L2L3", "L2L3L1" or "L3"',
-    r"L([123])(?:L(?!\1)([123])(?:L(?!\1|\2)[123])?)?",
-)
+BOOLEAN: Final = Rule("true or false", lambda value: type(value) is bool)
+_PHASES = r"L([123])(?:L(?!\1)([123])(?:L(?!\1|\2)[123])?)?"
+PHASES: Final = text('the charger\'s phases in order, such as "L1L2L3", "L2L3L1" or "L3"', _PHASES)
+METER_PHASES: Final = text('the meter\'s phases in order, such as "L1L2L3", "L2L3L1" or "L3"', _PHASES)
 
 
 def _is_zone(value: Any) -> bool:
@@ -186,16 +193,19 @@ WEBSOCKET_URL: Final = Rule(
 )
 
 
-def _is_modbus_tcp(value: Any) -> bool:
-    parts = split_address(value[6:]) if isinstance(value, str) and value.startswith("tcp://") else None
-    return parts is not None and parts[1] > 0
+def _is_connection(value: Any) -> bool:
+    return isinstance(value, str) and not _wrong_with_connection(value)
 
 
-CONNECTION: Final = Rule(
-    'tcp://HOST:PORT, such as "tcp://192.0.2.20:502"',
-    _is_modbus_tcp,
-    is_planned=lambda value: isinstance(value, str) and re.match(r"rtu(\+tcp)?://", value) is not None,
-)
+def _wrong_with_connection(value: Any) -> str:
+    try:
+        parse_connection(value)
+    except ConnectionInvalid as error:
+        return str(error)
+    return ""
+
+
+CONNECTION: Final = Rule(EXPECTED, _is_connection, objection=_wrong_with_connection)
 
 
 def is_readable_file(path: Path) -> bool:

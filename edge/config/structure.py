@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from edge.config.files import Files
 from edge.config.keys import Key, keys_of
 from edge.config.problems import Fault, KeyPath, Unexpected
-from edge.config.rules import Each, Rule, guess, shown
+from edge.config.rules import Each, Rule, guess, printable, shown
 from edge.config.values import Config
 
 if TYPE_CHECKING:  # its import takes 67 ms: only where a file is read
@@ -110,7 +110,10 @@ def _single(value: object, key: Key, rule: Rule, files: Files) -> object:
 def _objection(value: object, rule: Rule) -> str:
     if rule.is_planned(value):
         return f"{shown(value)} is not built yet, expected {rule.expected}"
-    hint = guess(value, rule.choices()) if isinstance(value, str) else ""
+    hint = ""
+    if isinstance(value, str):
+        why = rule.objection(value)
+        hint = f": {printable(why)}" if why else guess(value, rule.choices())
     return f"expected {rule.expected}, got {shown(value)}{hint}"
 
 

@@ -6,7 +6,7 @@ A command stands here when it works, not before. Everything else about commands 
 import argparse
 import os
 
-from edge.console import grammar_chargers, grammar_messages, grammar_sessions, grammar_site
+from edge.console import grammar_chargers, grammar_keys, grammar_messages, grammar_sessions, grammar_site
 from edge.console.client import Request
 from edge.console.grammar import COMMON_OPTIONS, DEFAULT_CONFIG, Parser, add_options, formatter
 
@@ -46,7 +46,7 @@ def build_parser() -> Parser:
     add_options(parser, COMMON_OPTIONS)
     parser.add_argument("--version", action="store_true", help="print the version and end")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands", prog="edge")
-    for subject in (grammar_site, grammar_chargers, grammar_sessions, grammar_messages):
+    for subject in (grammar_site, grammar_chargers, grammar_keys, grammar_sessions, grammar_messages):
         subject.add(commands)
     return parser
 

@@ -88,6 +88,10 @@ def _check(options: argparse.Namespace) -> int:
 def _ask_daemon(options: argparse.Namespace) -> int:
     asked = request(options)
     as_json = hasattr(options, "json")
+    if getattr(options, "asks_before", False) and not options.yes:
+        from edge.console.confirmation import confirm
+
+        confirm(socket_path(options), asked)
     show = _show_json if as_json else _text_printer(options, asked)
     document: Payload = {}
     for line in ask(socket_path(options), asked):

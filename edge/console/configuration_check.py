@@ -5,6 +5,7 @@ Works without a daemon. Loaded only for this command: it brings `edge.config` an
 
 import json
 import sys
+from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
 
@@ -14,11 +15,13 @@ from edge.console.errors import USAGE
 from edge.console.table import Page, labelled
 from edge.console.units import counted
 from edge.jsontypes import Payload
+from edge.tls.contexts import read_certificates
 
 
 def check_configuration(path: Path, *, as_json: bool, page: Page) -> int:
     """0 when nothing in the file is wrong, else 2."""
-    config, problems = check(path, known_profiles=meter_profiles())
+    now = datetime.now(UTC)  # noqa: TID251 - a process of its own; nobody could hand it a Clock
+    config, problems = check(path, known_profiles=meter_profiles(), now=now)
     errors = sum(not problem.warning for problem in problems)
     if as_json:
         print(json.dumps(_document(path, problems, is_valid=config is not None and not errors)))
@@ -74,7 +77,12 @@ def _summary(config: Config) -> list[tuple[str, str]]:
 def _listener_words(listener: Listener) -> str:
     scheme = "ws" if listener.security_profile < 2 else "wss"
     address = f"{scheme}://{listener.host}:{listener.port}{listener.path.rstrip('/')}/IDENTITY"
-    return f"{address}, security profile {listener.security_profile}"
+    words = f"{address}, security profile {listener.security_profile}"
+    for file in (listener.cert_file, listener.second_cert_file):
+        if file is not None and listener.security_profile >= 2:
+            own = read_certificates(file)[0]
+            words += f", {own.key} certificate for {', '.join(own.hosts)} until {own.not_after:%Y-%m-%d}"
+    return words
 
 
 def _uplink_words(uplink: Uplink) -> str:

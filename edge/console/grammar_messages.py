@@ -21,11 +21,24 @@ def add(commands: Commands) -> None:
         "queue",
         "show the messages that the cloud has not answered yet",
         "  edge queue                in sending order, with what each one waits for\n"
-        "  edge queue show 812       one message with its payload",
+        "  edge queue show 812       one message with its payload\n"
+        "  edge queue retry 812      a parked message waits again, with its later ones\n"
+        "  edge queue drop 812       the cloud will not get it; asks before",
         lambda options: {"seq": getattr(options, "seq", None)},
     )
-    queue.usage = "edge queue [options] [list | show SEQ]"
-    verbs = queue.add_subparsers(dest="verb", metavar="list | show SEQ", title="what to show", prog="edge queue")
+    queue.usage = "edge queue [options] [list | show SEQ | retry SEQ | drop SEQ]"
+    verbs = queue.add_subparsers(dest="verb", metavar="WORD", title="words", prog="edge queue")
     verb(verbs, "list", "all of them (what happens without a word)")
     show = verb(verbs, "show", "one message in full")
-    show.add_argument("seq", metavar="SEQ", type=int, help="its number in edge queue")
+    retry = verb(verbs, "retry", "let a parked message wait again, with its later ones", "queue_retry")
+    drop = verb(
+        verbs,
+        "drop",
+        "never send a parked message; it stays in the journal",
+        "queue_drop",
+        lambda options: {"seq": options.seq},
+    )
+    drop.add_argument("--yes", action="store_true", help="do not ask")
+    drop.set_defaults(asks_before=True)
+    for each in (show, retry, drop):
+        each.add_argument("seq", metavar="SEQ", type=int, help="its number in edge queue")

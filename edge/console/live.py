@@ -1,11 +1,13 @@
 """What the views need of the running parts, in their own small types; `edge/inside.py` fills them in."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
 from edge.domain.readings import MeterState
+from edge.store.capacity import Fullness
+from edge.tls.x509 import Certificate
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,14 @@ class UplinkNow:
 
 
 @dataclass(frozen=True, slots=True)
+class Peculiarities:
+    """How often which rule concerned a message (`docs/field-guide.md`)."""
+
+    tolerances: Mapping[str, int] = field(default_factory=dict)
+    findings: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class ChargerNow:
     """A charger's connection; what a pending one has said of itself."""
 
@@ -55,6 +65,36 @@ class ChargerNow:
     """Its input that was refused since our start, by CALLERROR code."""
     tolerances: Mapping[str, int]
     """Rules that had to help with its messages since our start."""
+    findings: Mapping[str, int] = field(default_factory=dict)
+    """What was odd about them and changed nothing."""
+    of_make: Peculiarities = field(default_factory=Peculiarities)
+    """Both, of all chargers of its vendor, model and firmware together."""
+
+
+class FailedHandshake(Protocol):
+    """The last one that did not get through a listener's TLS."""
+
+    @property
+    def at(self) -> datetime: ...
+
+    @property
+    def address(self) -> str: ...
+
+    @property
+    def words(self) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class ListenerNow:
+    """Where chargers knock, and what those met who did not get as far as an identity."""
+
+    address: str
+    path: str
+    security_profile: int
+    certificates: Sequence[Certificate]
+    failed_handshakes: Mapping[str, int]
+    """TLS handshakes since our start, by cause."""
+    last_failure: FailedHandshake | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +110,12 @@ class Live(Protocol):
 
     version: str
     started_at: datetime
-    site_id: str
-    site_name: str
+
+    @property
+    def site_id(self) -> str: ...
+
+    @property
+    def site_name(self) -> str: ...
 
     def now(self) -> datetime: ...
 
@@ -79,9 +123,19 @@ class Live(Protocol):
 
     def chargers(self) -> list[ChargerNow]: ...
 
+    def listed(self) -> Collection[str]:
+        """The chargers of the configuration file."""
+        ...
+
+    def listeners(self) -> list[ListenerNow]: ...
+
     def meters(self) -> list[MeterState]: ...
 
     def alarms(self) -> list[Alarm]: ...
+
+    def fullness(self) -> Fullness | None:
+        """How full the store is; None before the first look, and in control-only mode."""
+        ...
 
     def ready_at(self, lane: int) -> datetime | None:
         """When the head of an upstream connector's queue may be sent again, None when it may be at once."""

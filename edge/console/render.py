@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from functools import partial
 
+from edge.console import render_chargers
 from edge.console.document import (
     as_number,
     count,
@@ -14,10 +15,10 @@ from edge.console.document import (
     printable,
     text,
 )
-from edge.console.render_messages import Timeline, queue
+from edge.console.render_messages import Timeline, queue, queue_drop, queue_retry
 from edge.console.render_sessions import session, sessions
 from edge.console.render_site import backlog_words, charger, chargers, status, uplink_words
-from edge.console.table import Column, Page, labelled, table, wrapped
+from edge.console.table import Column, Page, labelled, table
 from edge.console.units import between, counted, duration, energy, full_moment, moment, quantity
 from edge.console.units import power as watts
 from edge.jsontypes import JsonValue, Payload
@@ -128,15 +129,6 @@ def _phases(document: Payload, name: str, unit: str) -> list[str]:
     return [quantity(value, unit) for value in _three(document, name)]
 
 
-def adopt(document: Payload, page: Page) -> list[str]:
-    numbers = items(document, "upstream_connectors")
-    known = "Its connectors get their numbers as soon as it has named them."
-    if numbers:
-        known = f"Upstream {'connector' if len(numbers) == 1 else 'connectors'}: {', '.join(map(str, numbers))}."
-    words = f"{text(document, 'charger')} is adopted and {page.state(text(document, 'state'))}. {known}"
-    return wrapped(words, 0, page)
-
-
 def start(document: Payload, page: Page) -> list[str]:
     result = page.state(text(document, "result").lower())
     return [
@@ -152,10 +144,20 @@ def stop(document: Payload, page: Page) -> list[str]:
 _RENDERS: dict[str, Render] = {
     "status": status,
     "chargers": chargers,
-    "adopt": adopt,
+    "adopt": render_chargers.adopt,
+    "forget": render_chargers.forget,
+    "replace": render_chargers.replace,
+    "reset": render_chargers.reset,
+    "unlock": render_chargers.unlock,
+    "availability": render_chargers.availability,
+    "trigger": render_chargers.trigger,
+    "get": render_chargers.get,
+    "set": render_chargers.set_,
     "sessions": sessions,
     "session": session,
     "queue": queue,
+    "queue_retry": queue_retry,
+    "queue_drop": queue_drop,
     "uplink": uplink,
     "meter": meter,
     "start": start,

@@ -180,3 +180,31 @@ def _pretty(entry: Payload, name: str, unknown: str) -> list[str]:
     if entry.get(name) is None:
         return [unknown]
     return json.dumps(entry[name], ensure_ascii=False, indent=2).splitlines()
+
+
+def queue_retry(document: Payload, page: Page) -> list[str]:
+    waiting = count(document, "waiting")
+    later = f", with {counted(waiting - 1, 'later message')} of its session" if waiting > 1 else ""
+    return wrapped(f"{_named(document)} waits for the cloud again{later}.", 0, page)
+
+
+def queue_drop(document: Payload, page: Page) -> list[str]:
+    """What was dropped; before it is confirmed, what would be."""
+    dropped, waiting = count(document, "dropped"), count(document, "waiting")
+    will = "" if flag(document, "is_done") else "will be "
+    words = f"{_named(document)} {will or 'is '}dropped: the cloud will not get it. It stays in the journal."
+    if flag(document, "is_start"):
+        with_it = f" ({counted(dropped - 1, 'message')} so far)" if dropped > 1 else ""
+        words += f" It is the start of its session, so all that follows it{with_it} is dropped with it:"
+        words += " the cloud will never know of this session."
+    elif flag(document, "is_stop"):
+        words += " It is the stop of the session: at the cloud the session will stay open."
+    if waiting:
+        goes = "goes" if waiting == 1 else "go"
+        words += f" {counted(waiting, 'later message')} of its transaction {goes} on."
+    return wrapped(words, 0, page)
+
+
+def _named(document: Payload) -> str:
+    session = document.get("session")
+    return f"Message {text(document, 'seq')} ({text(document, 'action')}{f' of {session}' if session else ''})"

@@ -134,7 +134,10 @@ def _ended(each: Payload) -> str:
 
 def _delivery(delivery: Payload, page: Page) -> str:
     words = [page.state(text(delivery, "state"))]
-    words += [f"{count(delivery, name)} {name}" for name in ("acked", "waiting", "parked") if count(delivery, name)]
+    dropped = count(delivery, "dropped")  # of those that are parked
+    counts = [("acked", count(delivery, "acked")), ("waiting", count(delivery, "waiting"))]
+    counts += [("parked", count(delivery, "parked") - dropped), ("dropped", dropped)]
+    words += [f"{amount} {name}" for name, amount in counts if amount]
     return " · ".join(words)
 
 

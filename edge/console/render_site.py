@@ -34,6 +34,12 @@ _CHARGERS = (
     Column("LAST SEEN"),
     Column("ADDRESS", gives=True),
 )
+_PECULIARITIES = (
+    Column("RULE"),
+    Column("KIND"),
+    Column("TIMES", right=True),
+    Column("ALL OF ITS MODEL", right=True),
+)
 
 
 def status(document: Payload, page: Page) -> list[str]:
@@ -70,11 +76,25 @@ def _glance(document: Payload, now: datetime | None, page: Page) -> list[tuple[s
         ("backlog", backlog_words(part(document, "backlog"), page)),
         ("chargers", f"{online} of {known} online{adopt}" if known or pending else "none yet"),
         ("sessions", f"{open_} open"),
+        *_store(document, page),
         (
             "limits",
             "enforced" if enforced else f"{page.state('not enforced')}: circuits are read, but do not limit yet",
         ),
     ]
+
+
+def _store(document: Payload, page: Page) -> list[tuple[str, str]]:
+    """How full it is; nothing when that is not known."""
+    store = part(document, "store")
+    used, limit = number(store, "bytes"), number(store, "limit_bytes")
+    if used is None or not limit:
+        return []
+    level = text(store, "level")
+    words = f"{used / 2**20:.0f} of {limit / 2**20:.0f} MB"
+    thinned = count(store, "thinned")
+    left_out = f" · {counted(thinned, 'meter value')} left out" if thinned else ""
+    return [("store", f"{words if level == 'green' else f'{words} · {page.state(level)}'}{left_out}")]
 
 
 def uplink_words(link: Payload, now: datetime | None, page: Page) -> str:
@@ -149,7 +169,8 @@ def _meters(document: Payload, page: Page) -> list[str]:
 def chargers(document: Payload, page: Page) -> list[str]:
     now, fleet = instant(document, "at"), parts(document, "chargers")
     if not fleet:
-        return wrapped("No chargers yet. Point one at ws://THIS-HOST:PORT/PATH/IDENTITY (see [[listener]]).", 0, page)
+        hint = "No chargers yet. Point one at ws://THIS-HOST:PORT/PATH/IDENTITY (see [[listener]])."
+        return [*wrapped(hint, 0, page), *_failed_handshakes(document, now, page)]
     rows = [
         [
             text(each, "id"),
@@ -163,7 +184,7 @@ def chargers(document: Payload, page: Page) -> list[str]:
         ]
         for each in fleet
     ]
-    return [*table(_CHARGERS, rows, page), *_remarks(fleet, page)]
+    return [*table(_CHARGERS, rows, page), *_remarks(fleet, page), *_failed_handshakes(document, now, page)]
 
 
 def _model(each: Payload) -> str:
@@ -178,10 +199,39 @@ def _remarks(fleet: list[Payload], page: Page) -> list[str]:
         if each.get("refused_because") is not None
         for line in wrapped(f"{text(each, 'id')} was refused: {text(each, 'refused_because')}", 2, page)
     ]
-    pending = [text(each, "id") for each in fleet if each.get("state") == "pending"]
+    lines += [line for each in fleet for line in wrapped(_identity_words(each), 2, page) if line]
+    pending = [
+        text(each, "id") for each in fleet if each.get("state") == "pending" and each.get("same_serial_as") is None
+    ]
     if pending:
         waits = "waits" if len(pending) == 1 else "wait"
         lines += wrapped(f"{counted(len(pending), 'charger')} {waits} to be accepted: edge adopt {pending[0]}", 2, page)
+    return ["", *lines] if lines else []
+
+
+def _identity_words(each: Payload) -> str:
+    """Who is whose box: what a person has to settle; empty when there is nothing."""
+    name = text(each, "id")
+    if (known := each.get("same_serial_as")) is not None:
+        return f"{name} has the same serial as {known}: edge replace {known} {name} puts it in its place"
+    if (was := each.get("serial_was")) is not None:
+        serial = text(each, "serial")
+        return f"{name} says serial {serial}, was {was}: edge adopt {name} if its box was exchanged"
+    if (successor := each.get("replaced_by")) is not None:
+        return f"{name} was replaced by {successor}"
+    return ""
+
+
+def _failed_handshakes(document: Payload, now: datetime | None, page: Page) -> list[str]:
+    """Those who knock and get no further than TLS: they have told no identity, only their address."""
+    lines = []
+    for each in parts(document, "listeners"):
+        causes, last = part(each, "failed_handshakes"), part(each, "last_failure")
+        failed = counted(sum(count(causes, cause) for cause in causes), "handshake")
+        if causes:
+            when = moment(instant(last, "at"), now)
+            words = f"{failed} failed at {text(each, 'address')}; the last one, {when} from {text(last, 'address')}"
+            lines += wrapped(f"{words}: {text(last, 'message')}", 2, page)
     return ["", *lines] if lines else []
 
 
@@ -205,7 +255,17 @@ def charger(document: Payload, page: Page) -> list[str]:
         ("clock", _clock_words(offset)),
         ("upstream", f"connector {numbers}" if numbers else "no connectors yet"),
     ]
-    return [*labelled(pairs, page), *_remarks(fleet, page)]
+    return [*labelled(pairs, page), *_peculiarities(each, page), *_remarks(fleet, page)]
+
+
+def _peculiarities(each: Payload, page: Page) -> list[str]:
+    """What had to be tolerated and what was found, with the figure of all chargers of the same kind beside it."""
+    rows = [
+        [rule, kind, str(times), text(part(each, f"model_{kind}s"), rule, "0")]
+        for kind in ("tolerance", "finding")
+        for rule, times in sorted(part(each, f"{kind}s").items())
+    ]
+    return ["", *table(_PECULIARITIES, rows, page)] if rows else []
 
 
 def _clock_words(offset: float | None) -> str:

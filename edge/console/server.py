@@ -20,6 +20,7 @@ from typing import TypeAlias, TypeVar
 
 import structlog
 
+from edge.console import peer
 from edge.console.errors import CommandError
 from edge.domain.ports import EdgeError
 from edge.jsontypes import JsonValue, Payload
@@ -95,6 +96,7 @@ class ConsoleServer:
     async def _client(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One client from its connection to its end; nothing that happens to it reaches the others."""
         self._clients += 1
+        peer.note(writer)
         try:
             if self._clients > MAX_CLIENTS:
                 await _write(writer, _busy())

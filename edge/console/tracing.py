@@ -1,6 +1,5 @@
 """Stored rows as the entries of a trace: what happened, from the charger's frame to the CSMS's answer."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -9,7 +8,7 @@ from edge.dialects import timestamps
 from edge.dialects.v16 import summaries
 from edge.domain.ids import session_name
 from edge.jsontypes import JsonValue, Payload
-from edge.store import report
+from edge.store import exchange, report
 from edge.store.exchange import Exchange, Kind
 
 
@@ -29,6 +28,8 @@ def entries(row: Exchange, names: Names, *, raw: bool) -> list[Payload]:
     match row.kind:
         case Kind.CSMS_ANSWER:
             return _upstream(row, names, raw=raw)
+        case Kind.DECISION if row.message_id is not None and row.answer is not None and row.cause_seq is not None:
+            return [_late_answer(row, names, row.answer, row.cause_seq, raw=raw)]
         case Kind.DECISION | Kind.LINK:
             return [_entry(row, names, kind="decision" if row.kind is Kind.DECISION else "link", raw=raw)]
         case Kind.SYNTHETIC:
@@ -55,7 +56,7 @@ def _entry(
     type_: str | None = None,
     raw: bool,
 ) -> Payload:
-    summary = summaries.decision(row.text) if type_ is None else summaries.call(row.action or "", _payload(row.text))
+    summary = summaries.decision(row.text) if type_ is None else summaries.call(row.action or "", exchange.payload(row))
     flaws = "; ".join(note["rule"] for note in report.notes_of(row))
     return {
         **_base(row, names),
@@ -83,6 +84,12 @@ def _answer(row: Exchange, names: Names, text: str, *, peer: str, direction: str
         "summary": summary,
         "text": text if raw else None,
     }
+
+
+def _late_answer(row: Exchange, names: Names, text: str, asked: int, *, raw: bool) -> Payload:
+    """What the CSMS was answered, where a charger had to be asked first (`exchange.late_answer`)."""
+    answer = _answer(row, names, text, peer="csms", direction="out", raw=raw)
+    return {**answer, "id": f"{asked}a", "cause": str(asked)}
 
 
 def _upstream(row: Exchange, names: Names, *, raw: bool) -> list[Payload]:
@@ -137,11 +144,6 @@ def _base(row: Exchange, names: Names) -> dict[str, JsonValue]:
         "summary": "",
         "text": None,
     }
-
-
-def _payload(text: str) -> Payload:
-    found = json.loads(text)[3]
-    return found if isinstance(found, Mapping) else {}
 
 
 def _time(wall_ms: int) -> str:

@@ -13,7 +13,7 @@ from edge.domain.delivery import Head, Order, Turns
 from edge.domain.ids import CsmsTransactionId, UpstreamConnector, session_name
 from edge.jsontypes import Payload
 from edge.ocppj.frames import call_text
-from edge.store import Connection, exchange, report
+from edge.store import Connection, exchange, parked, report
 from edge.store.db import Store
 from edge.store.delivery import START_OR_STOP
 from edge.store.exchange import Exchange, Kind
@@ -87,9 +87,7 @@ class MessageViews:
                     "received_payload": received,
                     "upstream_payload": upstream,
                 }
-        raise CommandError(
-            "no_such_message", f"Message {seq} is not in the queue.", "It was delivered, or never was: edge queue list."
-        )
+        raise not_in_queue(seq, is_dropped=await self._store.read(lambda db: parked.was_dropped(db, seq)))
 
     async def trace(self, args: Payload) -> Payload:
         subject, rows, names = await self._traced(args)
@@ -131,6 +129,11 @@ class MessageViews:
             await asyncio.sleep(WATCH_INTERVAL)
 
 
+def not_in_queue(seq: int, *, is_dropped: bool) -> CommandError:
+    hint = "The operator dropped it." if is_dropped else "It was delivered, or never was: edge queue list."
+    return CommandError("no_such_message", f"Message {seq} is not in the queue.", hint)
+
+
 def _subject(db: Connection, name: str) -> tuple[Payload, list[Exchange]] | None:
     """Whom a trace is about, and the rows."""
     if name[:1] in {"S", "s"} and name[1:].isdigit() and len(name) < 19:
@@ -155,7 +158,7 @@ def _payloads(db: Connection, seq: int) -> tuple[Payload | None, Payload | None]
     row = exchange.load(db, seq)
     if row is None or row.tx_no is None:
         return None, None
-    received = json.loads(row.text)[3]
+    received = exchange.payload(row)
     bound = report.bound(db, seq)
     if bound is not None:
         return received, json.loads(bound)
@@ -170,10 +173,10 @@ def _payloads(db: Connection, seq: int) -> tuple[Payload | None, Payload | None]
 def _in_sending_order(waiting: list[Queued], turns: Turns) -> list[tuple[Queued, int | None]]:
     """Each message with the one that it waits for, as the sender will take them; the parked ones last."""
     lanes: dict[int, list[Queued]] = {}
-    parked: list[Queued] = []
+    kept_back: list[Queued] = []
     for one in sorted(waiting, key=lambda each: each.seq):
         if one.is_parked:
-            parked.append(one)
+            kept_back.append(one)
         else:
             lanes.setdefault(-1 if one.lane is None else one.lane, []).append(one)
     ordered: list[tuple[Queued, int | None]] = []
@@ -188,7 +191,7 @@ def _in_sending_order(waiting: list[Queued], turns: Turns) -> list[tuple[Queued,
         ordered.append((one, before.get(lane)))
         before[lane] = one.seq
     first_parked: dict[int, int] = {}
-    for one in parked:
+    for one in kept_back:
         blocker = first_parked.setdefault(one.tx_no, one.seq)
         ordered.append((one, None if blocker == one.seq else blocker))
     return ordered

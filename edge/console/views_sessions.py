@@ -7,9 +7,9 @@ from edge.console.live import Live
 from edge.console.times import time, time_ms
 from edge.dialects import timestamps
 from edge.dialects.v16 import observe, station
-from edge.domain.ids import session_name
+from edge.domain.ids import ChargerId, session_name
 from edge.jsontypes import JsonValue, Payload
-from edge.store import Connection, report
+from edge.store import Connection, connectors, exchange, parked, report
 from edge.store.db import Store
 from edge.store.exchange import Exchange, Kind
 from edge.store.report import Session
@@ -25,6 +25,10 @@ class SessionViews:
     async def sessions(self, args: Payload) -> Payload:
         since = timestamps.parse(args.get("since"))
         charger = args.get("charger")
+        if isinstance(charger, str) and not await self._store.read(
+            lambda db: connectors.charger(db, ChargerId(charger)) is not None
+        ):
+            raise CommandError("no_such_charger", f"There is no charger {charger!r}.", "edge chargers lists them.")
         found = await self._store.read(
             lambda db: [
                 self._session(db, one)
@@ -51,8 +55,6 @@ class SessionViews:
         return {"v": 1, "at": time(self._live.now()), "session": found}
 
     def _session(self, db: Connection, one: Session) -> Payload:
-        waiting = one.rows - one.acked_rows
-        parked = one.parked_seq is not None
         energy = None
         if one.meter_start_wh is not None:
             last = one.meter_stop_wh if one.state == "ended" else _last_register(db, one)
@@ -78,16 +80,12 @@ class SessionViews:
             "end_cause": "charger" if one.state == "ended" else None,
             "idle_s": None,
             "started_offline": one.started_offline,
-            "delivery": {
-                "state": "parked" if parked else "waiting" if waiting or one.state == "open" else "delivered",
-                "waiting": 0 if parked else waiting,
-                "acked": one.acked_rows,
-                "parked": waiting if parked else 0,
-            },
+            "delivery": _delivery(one),
         }
 
     def _details(self, db: Connection, one: Session) -> Payload:
         rows = report.rows_of(db, one)
+        dropped = parked.dropped_of(db, one.begin_seq, one.last_seq)
         outstanding = self._live.uplink().outstanding
         return {
             "authorization": {
@@ -102,7 +100,9 @@ class SessionViews:
                 "csms_verdict_at": time_ms(one.csms_verdict_wall_ms),
             },
             "messages": [
-                _message(row, rows, one, None if outstanding is None else outstanding.seq) for row in rows if row.relay
+                _message(row, rows, one, dropped, None if outstanding is None else outstanding.seq)
+                for row in rows
+                if row.relay
             ],
             "intervals": [],
             "notes": [
@@ -112,6 +112,25 @@ class SessionViews:
                 for note in report.notes_of(row)
             ],
         }  # fmt: skip
+
+
+def _delivery(one: Session) -> Payload:
+    """How far the CSMS knows of it. What is parked or dropped it does not get; the latter never."""
+    waiting = one.rows - one.acked_rows
+    dropped = one.dropped_rows + (waiting if one.dropped_seq is not None else 0)
+    kept_back = dropped + (waiting if one.parked_seq is not None else 0)
+    is_held = one.parked_seq is not None or one.dropped_seq is not None
+    if is_held or (dropped and not waiting and one.state == "ended"):
+        state = "parked"
+    else:
+        state = "waiting" if waiting or one.state == "open" else "delivered"
+    return {
+        "state": state,
+        "waiting": 0 if is_held else waiting,
+        "acked": one.acked_rows - one.dropped_rows,
+        "parked": kept_back,
+        "dropped": dropped,
+    }
 
 
 def session_number(value: JsonValue) -> int:
@@ -126,14 +145,17 @@ def no_such_session(value: JsonValue) -> CommandError:
 
 
 def _last_register(db: Connection, one: Session) -> int | None:
-    text = report.last_energy_text(db, one)
-    if text is None:
+    row = report.last_values(db, one)
+    if row is None:
         return one.meter_start_wh
-    measured = observe.observe("MeterValues", json.loads(text)[3])
+    measured = observe.observe("MeterValues", exchange.payload(row))
     return getattr(measured, "register_wh", None)
 
 
-def _message(row: Exchange, rows: list[Exchange], one: Session, outstanding: int | None) -> Payload:
+def _message(
+    row: Exchange, rows: list[Exchange], one: Session, dropped: frozenset[int], outstanding: int | None
+) -> Payload:
+    is_dropped = row.seq in dropped or (one.dropped_seq is not None and row.seq >= one.dropped_seq)
     answers = [each for each in rows if each.kind is Kind.CSMS_ANSWER and each.cause_seq == row.seq]
     last = answers[-1] if answers else None
     state = "acked"
@@ -141,6 +163,8 @@ def _message(row: Exchange, rows: list[Exchange], one: Session, outstanding: int
         state = "sending" if row.seq == outstanding else "waiting"
         if one.parked_seq is not None and row.seq >= one.parked_seq:
             state = "parked"
+    if is_dropped:
+        state = "parked"
     return {
         "seq": row.seq,
         "action": row.action,
@@ -150,13 +174,16 @@ def _message(row: Exchange, rows: list[Exchange], one: Session, outstanding: int
         "acked_at": None if last is None or state != "acked" else time_ms(last.at_wall_ms),
         "attempts": len(answers),
         "state": state,
-        "result": None if last is None else _result(last.text),
+        "result": "dropped by operator" if is_dropped else None if last is None else _result(last.text),
     }
 
 
 def _result(text: str) -> str:
     """One word for what the CSMS answered."""
-    frame = json.loads(text)
+    try:
+        frame = json.loads(text)
+    except ValueError:
+        return "damaged"
     if frame[0] == 4:
         return str(frame[2])
     info = station.token_info(frame[2])

@@ -5,14 +5,16 @@ import json
 from collections.abc import AsyncGenerator, Mapping
 from datetime import UTC, datetime
 
+from edge.console import views_fleet
 from edge.console.errors import CommandError
-from edge.console.live import Alarm, ChargerNow, Live
+from edge.console.live import Alarm, ChargerNow, ListenerNow, Live
 from edge.console.times import rounded, time, time_ms, time_or_none
 from edge.dialects.v16 import station
 from edge.domain.ids import session_name
 from edge.domain.readings import MeterState
 from edge.jsontypes import JsonValue, Payload
 from edge.store import Connection, connectors, report
+from edge.store.capacity import Fullness
 from edge.store.db import Store
 
 WATCH_INTERVAL = 1.0
@@ -54,6 +56,7 @@ class SiteViews:
                 "pending": sum(charger.is_pending for charger in now_there),
             },
             "sessions": {"open": open_count},
+            "store": _store(live.fullness()),
             "connectors": connector_list,
             "meters": [
                 {
@@ -68,7 +71,11 @@ class SiteViews:
             "limits": {"enforced": False},
             "alarms": [
                 {"code": alarm.code, "subject": alarm.subject, "since": time(alarm.since), "message": alarm.message}
-                for alarm in [*live.alarms(), *await self._parked_alarms()]
+                for alarm in [
+                    *live.alarms(),
+                    *views_fleet.alarms(known, live.listed(), live.started_at),
+                    *await self._parked_alarms(),
+                ]
             ],
         }
 
@@ -131,15 +138,27 @@ class SiteViews:
         wanted = args.get("charger")
         known, numbers = await self._store.read(lambda db: (connectors.chargers(db), _numbers(db)))
         now_there = {charger.id: charger for charger in self._live.chargers()}
+        by_no = {charger.no: charger for charger in known}
+        pending = {charger.id for charger in now_there.values() if charger.is_pending}
         found: list[JsonValue] = [
-            _known_charger(charger, now_there.get(charger.id), numbers.get(charger.id, [])) for charger in known
+            {
+                **_known_charger(charger, now_there.get(charger.id), numbers.get(charger.id, [])),
+                **views_fleet.of_known(charger, by_no),
+            }
+            for charger in known
+            if charger.id not in pending
         ]
-        found += [_pending_charger(charger) for charger in now_there.values() if charger.is_pending]
+        found += [
+            {**_pending_charger(charger, numbers.get(charger.id, [])), **views_fleet.of_pending(charger, known)}
+            for charger in now_there.values()
+            if charger.is_pending
+        ]
         if wanted is not None:
             found = [one for one in found if isinstance(one, Mapping) and one["id"] == wanted]
             if not found:
                 raise CommandError("no_such_charger", f"There is no charger {wanted!r}.", "edge chargers lists them.")
-        return {"v": 1, "at": time(self._live.now()), "chargers": found}
+        listeners: list[JsonValue] = [_listener(one) for one in self._live.listeners()]
+        return {"v": 1, "at": time(self._live.now()), "chargers": found, "listeners": listeners}
 
     async def meter(self, args: Payload) -> Payload:
         wanted = args.get("meter")
@@ -205,16 +224,42 @@ def _known_charger(charger: connectors.Charger, now: ChargerNow | None, numbers:
         "serial": charger.serial,
         "firmware": charger.firmware,
         "address": None if now is None else now.address,
-        "last_seen": None if now is None else time_or_none(now.last_seen),
+        "last_seen": time_ms(charger.last_seen_wall_ms)
+        if now is None or now.last_seen is None
+        else time(now.last_seen),
         "clock_offset_s": None,
         "upstream_connectors": numbers,
         "refused_because": None if now is None else now.refused_because,
         "refused_messages": {} if now is None else dict(now.refused_messages),
-        "tolerances": {} if now is None else dict(now.tolerances),
+        **_peculiarities(now),
     }
 
 
-def _pending_charger(now: ChargerNow) -> Payload:
+def _peculiarities(now: ChargerNow | None) -> Payload:
+    of_make = None if now is None else now.of_make
+    return {
+        "tolerances": {} if now is None else dict(now.tolerances),
+        "findings": {} if now is None else dict(now.findings),
+        "model_tolerances": {} if of_make is None else dict(of_make.tolerances),
+        "model_findings": {} if of_make is None else dict(of_make.findings),
+    }
+
+
+def _store(fullness: Fullness | None) -> Payload | None:
+    if fullness is None:
+        return None
+    return {
+        "level": fullness.level.name.lower(),
+        "since": time(fullness.since),
+        "bytes": fullness.used_bytes,
+        "limit_bytes": fullness.limit_bytes,
+        "thinned": fullness.thinned,
+        "removed": fullness.removed,
+    }
+
+
+def _pending_charger(now: ChargerNow, numbers: list[int]) -> Payload:
+    """Also one that was retired: its numbers wait for it."""
     return {
         "id": now.id,
         "state": "pending",
@@ -226,10 +271,32 @@ def _pending_charger(now: ChargerNow) -> Payload:
         "address": now.address,
         "last_seen": time_or_none(now.last_seen),
         "clock_offset_s": None,
-        "upstream_connectors": [],
+        "upstream_connectors": numbers,
         "refused_because": now.refused_because,
         "refused_messages": dict(now.refused_messages),
-        "tolerances": dict(now.tolerances),
+        **_peculiarities(now),
+    }
+
+
+def _listener(listener: ListenerNow) -> Payload:
+    last = listener.last_failure
+    return {
+        "address": listener.address,
+        "path": listener.path,
+        "security_profile": listener.security_profile,
+        "certificates": [
+            {
+                "subject": one.subject.common_name,
+                "issuer": one.issuer.common_name,
+                "hosts": list(one.hosts),
+                "key": one.key,
+                "not_after": time(one.not_after),
+                "fingerprint": one.fingerprint,
+            }
+            for one in listener.certificates
+        ],
+        "failed_handshakes": dict(listener.failed_handshakes),
+        "last_failure": None if last is None else {"at": time(last.at), "address": last.address, "message": last.words},
     }
 
 

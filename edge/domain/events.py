@@ -8,6 +8,10 @@ from datetime import datetime
 
 from edge.domain.ids import ChargerTransactionId, IdToken
 
+AVAILABLE = "Available"
+WHILE_CHARGING = frozenset({"Charging", "SuspendedEV", "SuspendedEVSE"})
+"""Statuses that a connector has only inside a session."""
+
 
 @dataclass(frozen=True, slots=True)
 class ChargerBooted:
@@ -49,6 +53,13 @@ class EnergyMeasured:
     """Of the first sample."""
     register_wh: int | None
     """The last Energy.Active.Import.Register of the outlet."""
+    last_at: datetime | None = None
+    """Of the last sample; the following three are of that sample."""
+    power_w: float | None = None
+    soc: float | None = None
+    """State of charge of the battery, in percent."""
+    is_closing: bool = False
+    """They are the values of a transaction's end."""
 
 
 @dataclass(frozen=True, slots=True)

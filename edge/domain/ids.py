@@ -7,7 +7,7 @@ ChargerId = NewType("ChargerId", str)
 """The identity with which a charger connects (last segment of its URL)."""
 
 ChargerNo = NewType("ChargerNo", int)
-"""Our row number of a charger; survives `edge replace`."""
+"""Our row number of a charger, for ever; `edge replace` moves its connectors to another one."""
 
 ConnectorNo = NewType("ConnectorNo", int)
 """Our row number of a connector; never shown to anyone."""
@@ -25,6 +25,15 @@ CsmsTransactionId = NewType("CsmsTransactionId", str)
 """The transaction id that the CSMS gave, kept as text. 0, negative and repeated ones are legal."""
 
 IdToken = NewType("IdToken", str)
+
+
+@dataclass(frozen=True, slots=True)
+class Make:
+    """What kind of charger it is, as far as it has said."""
+
+    vendor: str | None = None
+    model: str | None = None
+    firmware: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

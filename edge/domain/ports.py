@@ -94,10 +94,11 @@ class ChargerPort(Protocol):
         within: float,
         urgency: Urgency = Urgency.COMMAND,
         transaction: TransactionNo | None = None,
+        cause: int | None = None,
     ) -> Payload:
         """The charger's answer, within so many seconds. Raises ChargerOffline, CallTimedOut or PeerRefused.
 
-        `transaction`: the one that the command is about, for its trace.
+        For the trace, `transaction`: the one that the command is about; `cause`: the row of what led to it.
         """
         ...
 

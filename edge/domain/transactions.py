@@ -5,12 +5,15 @@ rules here decide on the evidence; each rule that had to help has a name, which 
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 
 from edge.domain.events import EnergyMeasured, TransactionEnded, TransactionStarted
 from edge.domain.ids import ChargerNo, ChargerTransactionId, ConnectorNo, IdToken, TransactionNo
+from edge.domain.peculiarities import Rule
+from edge.domain.plausibility import MOST_WATTS, Measured, continues
 
 OLDEST_BELIEVED_YEAR = 2020
 """A time before it was told by a clock that was not set."""
@@ -35,7 +38,7 @@ class Attribution:
 
     transaction: Transaction | None
     relay: bool
-    rule: str | None = None
+    rule: Rule | None = None
     """The rule that had to help, None when the charger named its transaction correctly."""
 
 
@@ -52,29 +55,43 @@ def attribute_values(
         if named.is_open:
             return Attribution(named, relay=True)
         # After its StopTransaction a CSMS drops or refuses values (SteVe): kept, not sent.
-        return Attribution(named, relay=False, rule="values_after_stop")
+        return Attribution(named, relay=False, rule=Rule.VALUES_AFTER_STOP)
     if open_on_connector is not None and not _is_before(measured.at, open_on_connector.started_at):
-        return Attribution(open_on_connector, relay=True, rule="values_attached_by_connector")
-    rule = None if measured.transaction is None else "values_of_unknown_transaction"
+        return Attribution(open_on_connector, relay=True, rule=Rule.VALUES_ATTACHED_BY_CONNECTOR)
+    if measured.is_closing:
+        # The values of an end that came after it, without a name (Ocular): nothing that a CSMS could place.
+        return Attribution(None, relay=False, rule=Rule.VALUES_AFTER_STOP)
+    rule = None if measured.transaction is None else Rule.VALUES_OF_UNKNOWN_TRANSACTION
     return Attribution(None, relay=measured.connector > 0, rule=rule)
 
 
 def attribute_stop(
-    ended: TransactionEnded, named: Transaction | None, open_of_charger: Sequence[Transaction]
+    ended: TransactionEnded,
+    named: Transaction | None,
+    open_of_charger: Sequence[Transaction],
+    last_measured: Mapping[TransactionNo, Measured] = MappingProxyType({}),
+    most_watts: float = MOST_WATTS,
 ) -> Attribution:
-    """Which transaction this stop ends; none: an orphan. A stop is never refused (E.2)."""
+    """Which transaction this stop ends; none: an orphan. A stop is never refused (E.2).
+
+    `last_measured`: of the open ones, for a stop that names neither its transaction nor a token.
+    """
     if named is not None:
         if named.is_open:
             return Attribution(named, relay=True)
-        return Attribution(named, relay=False, rule="duplicate_stop")
+        return Attribution(named, relay=False, rule=Rule.DUPLICATE_STOP)
     on_connectors = [candidate for candidate in open_of_charger if candidate.connector_no is not None]
     possible = [candidate for candidate in on_connectors if not _is_before(ended.at, candidate.started_at)]
     if ended.transaction is None and len(on_connectors) == len(possible) == 1:
-        return Attribution(possible[0], relay=True, rule="stop_attached_to_only_transaction")
+        return Attribution(possible[0], relay=True, rule=Rule.STOP_ATTACHED_TO_ONLY_TRANSACTION)
     matching = [candidate for candidate in possible if _could_end(ended, candidate)]
     if len(matching) == 1:
-        return Attribution(matching[0], relay=True, rule="stop_attached_by_token")
-    return Attribution(None, relay=False, rule="orphan_stop")
+        return Attribution(matching[0], relay=True, rule=Rule.STOP_ATTACHED_BY_TOKEN)
+    if ended.token is None:
+        continued = [one for one in possible if _continues(ended, last_measured.get(one.no), most_watts)]
+        if len(continued) == 1:
+            return Attribution(continued[0], relay=True, rule=Rule.STOP_ATTACHED_BY_METER)
+    return Attribution(None, relay=False, rule=Rule.ORPHAN_STOP)
 
 
 def _could_end(ended: TransactionEnded, candidate: Transaction) -> bool:
@@ -83,6 +100,15 @@ def _could_end(ended: TransactionEnded, candidate: Transaction) -> bool:
     if ended.meter_stop_wh is None or candidate.meter_start_wh is None:
         return False
     return ended.meter_stop_wh >= candidate.meter_start_wh
+
+
+def _continues(ended: TransactionEnded, last: Measured | None, most_watts: float) -> bool:
+    if last is None:
+        return False
+    # Without a time of its own the stop has only its register to show.
+    at = ended.at if ended.at is not None and ended.at.year >= OLDEST_BELIEVED_YEAR else last.at
+    stop = Measured(last.transaction, at, last.received_ms, ended.meter_stop_wh)
+    return continues(last, stop, most_watts)
 
 
 def _is_before(at: datetime | None, start: datetime | None) -> bool:

@@ -10,7 +10,7 @@ Next: `edge/ocppj/peer.py`, which says what a frame means on its connection.
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NoReturn, TypeAlias
 
@@ -99,7 +99,7 @@ CHARGER_LIMITS = Limits(max_characters=256 * 1024)
 CSMS_LIMITS = Limits(max_characters=4 * 1024 * 1024)
 
 
-class _RejectedError(ValueError):
+class RejectedError(ValueError):
     """Legal JSON that we refuse to hold. A ValueError, so that it passes through `json.loads` unharmed."""
 
 
@@ -107,7 +107,7 @@ def parse(text: str, limits: Limits) -> Frame | Malformed:
     """The frame in a text, or what is wrong with it. Raises nothing."""
     if len(text) > limits.max_characters:
         return Malformed(f"longer than {limits.max_characters} characters", "FormationViolation", _salvaged_id(text))
-    if _exceeds_depth(text, limits.max_depth):
+    if exceeds_depth(text, limits.max_depth):
         return Malformed(f"nested deeper than {limits.max_depth}", "FormationViolation", _salvaged_id(text))
     try:
         value = _DECODER.decode(text)
@@ -115,9 +115,9 @@ def parse(text: str, limits: Limits) -> Frame | Malformed:
             _check_characters(value)
     except json.JSONDecodeError as problem:
         return Malformed(f"not JSON at character {problem.pos}", "RpcFrameworkError", _salvaged_id(text))
-    except _RejectedError as refusal:
+    except RejectedError as refusal:
         return Malformed(str(refusal), "FormationViolation", _salvaged_id(text))
-    return _frame(value, text)
+    return frame_of(value, text)
 
 
 def call_text(message_id: str, action: str, payload: Payload) -> str:
@@ -152,7 +152,8 @@ _ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(","
 # --- a value to a frame -----------------------------------------------------------------------------------------
 
 
-def _frame(value: JsonValue, text: str) -> Frame | Malformed:
+def frame_of(value: JsonValue, text: str) -> Frame | Malformed:
+    """What a JSON value means as a frame; `text` is what came over the wire, and is kept."""
     if not isinstance(value, list) or len(value) < 2:
         return Malformed("not an array of at least two elements", "RpcFrameworkError", None)
     kind, message_id = value[0], value[1]
@@ -234,7 +235,8 @@ def _salvaged_id(text: str) -> str | None:
 _NO_BRACKETS = re.compile(r'(?:[^"\[\]{}]++|"(?:[^"\\]++|\\.)*+"?+)++', re.DOTALL)
 
 
-def _exceeds_depth(text: str, max_depth: int) -> bool:
+def exceeds_depth(text: str, max_depth: int) -> bool:
+    """Whether brackets outside of strings are nested deeper, also in a text that is no JSON."""
     if text.count("[") + text.count("{") <= max_depth:
         return False
     depth = 0
@@ -251,30 +253,37 @@ def _integer(digits: str) -> int:
         value = int(digits)
         if -(2**63) <= value < 2**63:
             return value
-    raise _RejectedError("an integer beyond 64 bits")
+    raise RejectedError("an integer beyond 64 bits")
 
 
 def _float(digits: str) -> float:
     value = float(digits)
     if not math.isfinite(value):
-        raise _RejectedError("a number beyond double precision")
+        raise RejectedError("a number beyond double precision")
     return value
 
 
 def _no_constant(_name: str) -> NoReturn:
-    raise _RejectedError("NaN and Infinity are not JSON")
+    raise RejectedError("NaN and Infinity are not JSON")
 
 
 def _object(members: list[tuple[str, JsonValue]]) -> dict[str, JsonValue]:
     value = dict(members)
     if len(value) != len(members):
-        raise _RejectedError("a key stands twice in one object")
+        raise RejectedError("a key stands twice in one object")
     return value
 
 
-_DECODER = json.JSONDecoder(
-    object_pairs_hook=_object, parse_int=_integer, parse_float=_float, parse_constant=_no_constant
-)
+def decoder(
+    members: Callable[[list[tuple[str, JsonValue]]], dict[str, JsonValue]], *, strict: bool
+) -> json.JSONDecoder:
+    """A decoder with our limits of numbers; `strict` forbids control characters inside strings, as JSON does."""
+    return json.JSONDecoder(
+        object_pairs_hook=members, parse_int=_integer, parse_float=_float, parse_constant=_no_constant, strict=strict
+    )
+
+
+_DECODER = decoder(_object, strict=True)
 
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
@@ -285,7 +294,7 @@ def _check_characters(value: JsonValue) -> None:
         item = waiting.pop()
         if isinstance(item, str):
             if _UNSTORABLE.search(item) is not None:
-                raise _RejectedError("NUL or half a surrogate pair in a string")
+                raise RejectedError("NUL or half a surrogate pair in a string")
         elif isinstance(item, dict):
             waiting.extend(item)
             waiting.extend(item.values())

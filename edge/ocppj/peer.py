@@ -9,7 +9,9 @@ Next: `edge/chargers/link.py` and `edge/uplink/link.py` act on the events; a cha
 `edge/chargers/intake.py`.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
 from typing import TypeAlias, assert_never
 
 from edge.jsontypes import Payload
@@ -28,6 +30,7 @@ from edge.ocppj.frames import (
     parse,
     result_text,
 )
+from edge.ocppj.repair import mended
 from edge.ocppj.schemas import Violation, check_request, check_response
 
 MAX_LATE = 256
@@ -41,6 +44,7 @@ class OutstandingCall:
     action: str
     sent_at: float
     deadline: float
+    payload: Payload = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +53,8 @@ class CallReceived:
 
     call: Call
     violations: tuple[Violation, ...]
+    repairs: tuple[str, ...] = ()
+    """What had to be done to the text before it could be read (`repair.py`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +66,7 @@ class AnswerReceived:
     answer: CallResult | CallError
     late: bool
     violations: tuple[Violation, ...]
+    repairs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +92,8 @@ class Refused:
     reason: str
     code: str
     reply: str | None
+    misuse: str = field(default="message_malformed", compare=False)
+    """What is odd about the peer, as `edge/domain/peculiarities.py` names it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,12 +123,15 @@ class RpcPeer:
         *,
         max_unanswered: int = 32,
         late_for: float = 600.0,
+        repairs: Callable[[], AbstractSet[str]] | None = None,
     ) -> None:
+        """`repairs`: the names of `repair.py` that may help when a text cannot be read; None for a peer without any."""
         self._version = version
         self._accepts_from = accepts_from
         self._limits = limits
         self._max_unanswered = max_unanswered
         self._late_for = late_for
+        self._repairs = repairs
         self._outstanding: OutstandingCall | None = None
         # Given up at their deadline; in the order in which they will be forgotten.
         self._late: dict[str, OutstandingCall] = {}
@@ -130,11 +142,15 @@ class RpcPeer:
 
     def receive(self, text: str, now: float) -> Received:
         frame = parse(text, self._limits)
+        repairs: tuple[str, ...] = ()
+        if isinstance(frame, Malformed) and self._repairs is not None:
+            found = mended(text, self._limits, self._repairs())
+            frame, repairs = (frame, ()) if found is None else found
         match frame:
             case Call():
-                return self._received_call(frame)
+                return self._received_call(frame, repairs)
             case CallResult() | CallError():
-                return self._received_answer(frame, now)
+                return self._received_answer(frame, now, repairs)
             case CallResultError():
                 if self._version != "2.1":
                     return self._unknown_type(5, None)
@@ -147,15 +163,16 @@ class RpcPeer:
                 return self._malformed(frame)
         assert_never(frame)
 
-    def _received_call(self, call: Call) -> Received:
+    def _received_call(self, call: Call, repairs: tuple[str, ...]) -> Received:
         refusal = self._refusal_of(call.action)
         if refusal is not None:
             code, reason = refusal
-            return Refused(reason, code, self._error(call.message_id, code, reason))
+            misuse = "action_unknown" if code == "NotImplemented" else "action_of_csms"
+            return Refused(reason, code, self._error(call.message_id, code, reason), misuse)
         if len(self._unanswered) >= self._max_unanswered:
             return Flooded(len(self._unanswered) + 1)
         self._unanswered.append(call.message_id)
-        return CallReceived(call, check_request(self._version, call.action, call.payload))
+        return CallReceived(call, check_request(self._version, call.action, call.payload), repairs)
 
     def _refusal_of(self, action: str) -> tuple[str, str] | None:
         allowed = sender(self._version, action)
@@ -167,7 +184,7 @@ class RpcPeer:
             return "NotSupported", f"{action} is sent unconfirmed, not called"
         return None
 
-    def _received_answer(self, answer: CallResult | CallError, now: float) -> Received:
+    def _received_answer(self, answer: CallResult | CallError, now: float, repairs: tuple[str, ...]) -> Received:
         self._forget_late(now)
         asked = self._outstanding
         late = asked is None or asked.message_id != answer.message_id
@@ -180,7 +197,7 @@ class RpcPeer:
         violations: tuple[Violation, ...] = ()
         if isinstance(answer, CallResult):
             violations = check_response(self._version, asked.action, answer.payload)
-        return AnswerReceived(answer.message_id, asked.action, answer, late, violations)
+        return AnswerReceived(answer.message_id, asked.action, answer, late, violations, repairs)
 
     def _received_send(self, send: Send) -> Received:
         if send.action not in UNCONFIRMED:
@@ -199,7 +216,8 @@ class RpcPeer:
         # 1.6 ignores unknown message types (1.6J §4.1.3) and has no id for an unreadable one.
         ignored = self._version == "1.6" and (frame.message_id is None or frame.code == "MessageTypeNotSupported")
         if frame.is_answer or ignored:
-            return Refused(frame.reason, frame.code, None)
+            misuse = "answer_malformed" if frame.is_answer else "message_malformed"
+            return Refused(frame.reason, frame.code, None, misuse)
         message_id = frame.message_id if frame.message_id is not None else UNREADABLE_ID
         return Refused(frame.reason, frame.code, self._error(message_id, frame.code, frame.reason))
 
@@ -214,7 +232,7 @@ class RpcPeer:
         if self._outstanding is not None:
             raise RuntimeError(f"{self._outstanding.action} is still outstanding, {action} has to wait")
         text = call_text(message_id, action, payload)
-        self._outstanding = OutstandingCall(message_id, action, now, deadline)
+        self._outstanding = OutstandingCall(message_id, action, now, deadline, payload)
         return text
 
     def expire(self, now: float) -> OutstandingCall | None:

@@ -10,7 +10,7 @@ A payload here is a tree of `dict` and `list`, as `frames.parse` makes it.
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from functools import cache
 from importlib.resources import files
@@ -44,6 +44,8 @@ class Violation:
     keyword: str
     message: str
     code: str
+    expected: Any = field(default=None, compare=False, repr=False)
+    """The schema's word for it: a type, the list of values, a length; of an unknown member all that are known."""
 
     def __str__(self) -> str:
         """`meterValue.0.timestamp: …`, for people and for the description of a CALLERROR."""
@@ -51,9 +53,15 @@ class Violation:
         return f"{where}: {self.message}" if where else self.message
 
 
-def check_request(version: str, action: str, payload: Payload) -> tuple[Violation, ...]:
+def check_request(version: str, action: str, payload: Payload, most: int = MAX_VIOLATIONS) -> tuple[Violation, ...]:
     """What the schema forbids in a CALL's (or SEND's) payload; the first decides the CALLERROR code."""
-    return _check(_request_schema(version, action), action, payload)
+    return _check(_request_schema(version, action), action, payload, most)
+
+
+def is_required(version: str, action: str, path: Path) -> bool:
+    """Whether a member of a request, which the schema knows, must be there."""
+    loaded = _request_schema(version, action)
+    return loaded is not None and bool(path) and path[-1] in _required(loaded.schema, path[:-1])
 
 
 def check_response(version: str, action: str, payload: Payload) -> tuple[Violation, ...]:
@@ -170,11 +178,11 @@ def _violations(root: _Schema, node: _Schema, value: JsonValue, path: Path) -> I
                 yield from _violations(root, below, member, (*path, step))
         elif keyword in ("required", "additionalProperties"):
             for name, misfit in _misfits(keyword, rule, node, value):
-                yield _violation(keyword, (*path, name), misfit)
+                yield _violation(keyword, (*path, name), misfit, tuple(node.get("properties", ())))
         else:
             objection = _objection(keyword, rule, value)
             if objection is not None:
-                yield _violation(keyword, path, objection)
+                yield _violation(keyword, path, objection, rule)
 
 
 def _children(keyword: str, rule: Any, value: JsonValue) -> Iterator[tuple[_Schema, JsonValue, str | int]]:
@@ -224,8 +232,9 @@ def _numeric_objection(keyword: str, rule: Any, value: float) -> str | None:
     return None
 
 
-def _violation(keyword: str, path: Path, objection: str) -> Violation:
-    return Violation(path, keyword, f"{_place(path)} {objection}", _CODES.get(keyword, "FormationViolation"))
+def _violation(keyword: str, path: Path, objection: str, expected: Any) -> Violation:
+    code = _CODES.get(keyword, "FormationViolation")
+    return Violation(path, keyword, f"{_place(path)} {objection}", code, expected)
 
 
 def _place(path: Path) -> str:

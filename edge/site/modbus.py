@@ -1,24 +1,24 @@
-"""Reads registers over Modbus TCP, each within a deadline; the only module that knows pymodbus.
+"""What a line to meters is, how it may fail, and the line of Modbus TCP; the only module that knows pymodbus.
 
-A read ends with the words that were asked for or with a `ModbusError` that a technician can read. A read without
+A read ends with the words that were asked for or with a `ModbusError` that a technician can read. A TCP read without
 an answer closes the connection, and the next one opens a new one: so no late answer is taken for a newer one, no
-half-open connection is kept, and pymodbus never reconnects by itself.
+half-open connection is kept, and pymodbus never reconnects by itself. Modbus RTU is in `rtu_line.py`; who may talk
+when is decided in `bus.py`.
 """
 
 import asyncio
 import os
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Protocol
 
 from edge.domain.ports import EdgeError
-from edge.site.registers import FunctionCode
+from edge.site.rtu import Question
 
 if TYPE_CHECKING:
     from pymodbus.client import AsyncModbusTcpClient
     from pymodbus.pdu import ModbusPDU
 
 ILLEGAL_DATA_ADDRESS = 2
+ILLEGAL_DATA_VALUE = 3
 
 _EXCEPTION_NAMES = {
     1: "illegal function",
@@ -41,6 +41,10 @@ class ModbusSilent(ModbusError):
     """No connection, or no answer within the deadline."""
 
 
+class LineDown(ModbusSilent):
+    """Nobody can be asked: the serial port is not there, the gateway does not take the connection."""
+
+
 class ModbusRefused(ModbusError):
     """The device answered with an exception."""
 
@@ -54,73 +58,79 @@ class ModbusWrongAnswer(ModbusError):
     """The device answered something else than what was asked."""
 
 
-class ConnectionInvalid(EdgeError):
-    """A meter's `connection` cannot be used; the message says what was expected."""
+class Line(Protocol):
+    """The way to one or more meters. One question at a time; `bus.py` sees to that."""
+
+    @property
+    def baudrate(self) -> int | None:
+        """None: a network, where bytes cost nothing."""
+        ...
+
+    def patience_s(self, count: int, turnaround_s: float) -> float:
+        """How long to wait for so many registers of a meter that thinks so long."""
+        ...
+
+    async def read(self, question: Question, within: float) -> tuple[int, ...]:
+        """The words, `within` so many seconds. Raises ModbusSilent, ModbusRefused or ModbusWrongAnswer."""
+        ...
+
+    def close(self) -> None:
+        """Nothing of the connection is left once the loop has turned; the next read opens it again."""
+        ...
 
 
-@dataclass(frozen=True, slots=True)
-class TcpAddress:
-    host: str
-    port: int
+class TcpLine:
+    """One TCP connection to a meter, or to a gateway that speaks Modbus TCP; opened when it is needed."""
 
+    baudrate = None
 
-def parse_connection(connection: str) -> TcpAddress:
-    """`tcp://HOST:PORT`; without a port Modbus's own, 502."""
-    expected = f"connection {connection!r}: expected tcp://HOST:PORT"
-    try:
-        url = urlsplit(connection)
-        port = 502 if url.port is None else url.port
-    except ValueError as error:
-        raise ConnectionInvalid(f"{expected} ({error})") from error
-    if url.scheme != "tcp" or not url.hostname or url.path or url.query or url.fragment or url.username is not None:
-        raise ConnectionInvalid(expected)
-    return TcpAddress(url.hostname, port)
-
-
-class ModbusLink:
-    """One TCP connection to a meter or gateway, opened when it is needed. One reader at a time."""
-
-    def __init__(self, host: str, port: int, timeout: float) -> None:
+    def __init__(self, host: str, port: int, patience_s: float) -> None:
         self._host = host
         self._port = port
-        self._timeout_s = timeout
+        self._patience_s = patience_s
         self._client: AsyncModbusTcpClient | None = None
+        self._packet = b""
+        """What was received last."""
 
-    async def read(self, function_code: FunctionCode, address: int, count: int, unit: int) -> tuple[int, ...]:
-        """`count` words from `address` on. Raises ModbusSilent, ModbusRefused or ModbusWrongAnswer."""
-        kind = "holding" if function_code == 3 else "input"
-        where = f"{self._host}:{self._port} unit {unit}: {count} {kind} registers from {address}"
-        answer = await self._ask(function_code, address, count, unit, where)
+    def patience_s(self, count: int, turnaround_s: float) -> float:  # noqa: ARG002 - a network has its own delays
+        return self._patience_s
+
+    async def read(self, question: Question, within: float) -> tuple[int, ...]:
+        where = f"{self._host}:{self._port} {question}"
+        answer = await self._ask(question, within, where)
         if answer.isError():
             raise ModbusRefused(answer.exception_code, where)
-        if answer.function_code != function_code:
+        if answer.function_code != question.function_code:
             self.close()
             raise ModbusWrongAnswer(f"{where}: answered with function code {answer.function_code}")
-        if len(answer.registers) != count:
+        if len(answer.registers) != question.count:
             self.close()
             raise ModbusWrongAnswer(f"{where}: answered with {len(answer.registers)} registers")
+        # unit, function code, number of bytes, words: pymodbus does not look at what stands behind them
+        if int.from_bytes(self._packet[4:6], "big") != 3 + 2 * question.count:
+            self.close()
+            raise ModbusWrongAnswer(f"{where}: answered with more than its registers")
         return tuple(answer.registers)
 
     def close(self) -> None:
-        """Nothing of the connection is left once the loop has turned."""
         if self._client is not None:
             self._client.close()
             self._client = None
 
-    async def _ask(self, function_code: FunctionCode, address: int, count: int, unit: int, where: str) -> "ModbusPDU":
+    async def _ask(self, question: Question, within: float, where: str) -> "ModbusPDU":
         from pymodbus.exceptions import ModbusException
 
-        deadline = asyncio.get_running_loop().time() + self._timeout_s
+        deadline = asyncio.get_running_loop().time() + within
         is_answered = False
         try:
-            client = await self._connected(deadline)
-            read = client.read_holding_registers if function_code == 3 else client.read_input_registers
+            client = await self._connected(deadline, within)
+            read = client.read_holding_registers if question.function_code == 3 else client.read_input_registers
             async with asyncio.timeout_at(deadline):
-                answer = await read(address, count=count, device_id=unit)
+                answer = await read(question.address, count=question.count, device_id=question.unit)
             is_answered = True
         except TimeoutError as error:
             happened = "no answer within" if client.connected else "connection closed by the device; waited"
-            raise ModbusSilent(f"{where}: {happened} {self._timeout_s:g} s") from error
+            raise ModbusSilent(f"{where}: {happened} {within:g} s") from error
         except ModbusException as error:
             raise ModbusSilent(f"{where}: {error}") from error
         finally:
@@ -128,7 +138,7 @@ class ModbusLink:
                 self.close()
         return answer
 
-    async def _connected(self, deadline: float) -> "AsyncModbusTcpClient":
+    async def _connected(self, deadline: float, within: float) -> "AsyncModbusTcpClient":
         if self._client is not None and self._client.connected:
             return self._client
         self.close()
@@ -136,7 +146,7 @@ class ModbusLink:
 
         # reconnect_delay 0: no task of pymodbus; its own timeout never comes before ours
         client = AsyncModbusTcpClient(
-            self._host, port=self._port, timeout=2 * self._timeout_s, retries=0, reconnect_delay=0
+            self._host, port=self._port, timeout=60, retries=0, reconnect_delay=0, trace_packet=self._on_packet
         )
         self._client = client
         where = f"{self._host}:{self._port}"
@@ -145,8 +155,17 @@ class ModbusLink:
                 # what client.connect() does, but for swallowing the reason why it failed
                 await client.ctx.call_create()
         except TimeoutError as error:
-            raise ModbusSilent(f"{where}: no connection within {self._timeout_s:g} s") from error
+            raise LineDown(f"{where}: no connection within {within:g} s") from error
         except OSError as error:
-            reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or str(error)
-            raise ModbusSilent(f"{where}: no connection: {reason}") from error
+            raise LineDown(f"{where}: no connection: {why(error)}") from error
         return client
+
+    def _on_packet(self, is_sending: bool, packet: bytes) -> bytes:
+        if not is_sending:
+            self._packet = packet
+        return packet
+
+
+def why(error: OSError) -> str:
+    """The reason of the operating system, without the number and the names that Python puts around it."""
+    return os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or str(error)

@@ -1,8 +1,8 @@
 """Meter profiles: TOML files that say where a meter model keeps its values.
 
-Those of `edge/site/meters` come with the program; a technician may bring his own. What a profile means is in
-`edge/site/registers.py`. A profile with a mistake is refused with file, key and what was expected, and so is one
-that contradicts its own golden vector (raw words and the values that the manual gives for them).
+Those of `edge/site/meters` come with the program; a technician may bring his own (`docs/meter-profiles.md`). What a
+profile means is in `edge/site/registers.py`. A profile with a mistake is refused with file, key and what was expected,
+and so is one that contradicts its own golden vector (raw words and the values that the manual gives for them).
 """
 
 import math
@@ -10,23 +10,28 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib import resources
-from itertools import pairwise
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import TypeVar
 
+from edge.config.connections import SerialSettings
+from edge.config.metering import MeterModel
 from edge.domain.ports import EdgeError
 from edge.site.registers import (
+    PER_METER,
     PER_PHASE,
-    PER_SITE,
+    Align,
     FunctionCode,
     Group,
     MeterProfile,
     RegisterType,
+    Sign,
     Value,
     WordOrder,
+    add_up,
     decode,
-    plan_blocks,
 )
+from edge.site.requests import plan
 
 T = TypeVar("T")
 
@@ -65,11 +70,21 @@ def load_profile(name_or_path: str) -> MeterProfile:
     return parse_profile(document, source)
 
 
+def meter_model(name_or_path: str) -> MeterModel:
+    """What the configuration has to fit. Raises ProfileInvalid."""
+    profile = load_profile(name_or_path)
+    return MeterModel(profile.phases, profile.measures_currents, profile.serial)
+
+
+_KEYS = ("id", "vendor", "models", "quality", "sources", "phases", "max_current", "link", "read", "identify", "fields")
+
+
 def parse_profile(document: Mapping[str, object], source_name: str) -> MeterProfile:
     top = _Table(source_name, "", document)
-    top.allow("id", "vendor", "models", "quality", "sources", "phases", "max_current", "read", "fields", "golden")
-    read = top.table("read")
-    read.allow("fc", "word_order", "max_read", "gap_allowed", "min_gap_ms")
+    top.allow(*_KEYS, "golden")
+    read, link = top.table("read"), top.table("link", default={})
+    read.allow("fc", "word_order", "max_read", "gap_allowed", "align", "min_gap_ms", "turnaround_ms")
+    link.allow("unit", "baud", "parity", "stopbits")
     phases = top.integer("phases", 1, 3)
     profile = MeterProfile(
         id=top.get("id", str, "a name"),
@@ -77,11 +92,20 @@ def parse_profile(document: Mapping[str, object], source_name: str) -> MeterProf
         models=tuple(str(model) for model in top.get("models", list, "a list of names")),
         quality=top.one_of("quality", QUALITIES),
         phases=phases,
+        values=tuple(_values(top.table("fields"), read, phases)),
         max_read=read.integer("max_read", 1, 125, default=125),
         gap_allowed=read.get("gap_allowed", bool, "true or false", default=True),
+        align=Align(read.one_of("align", tuple(Align), default="register")),
         min_gap_s=read.number("min_gap_ms", default=0) / 1000,
+        turnaround_s=read.number("turnaround_ms", default=60) / 1000,
         max_current_a=top.number("max_current", default=0) or None,
-        values=tuple(_values(top.table("fields"), read, phases)),
+        unit=link.integer("unit", 1, 247, default=1),
+        serial=SerialSettings(
+            link.integer("baud", 300, 4_000_000, default=9600),
+            link.one_of("parity", ("N", "E", "O"), default="N"),
+            link.integer("stopbits", 1, 2, default=1),
+        ),
+        signs=tuple(_signs(top, read)),
     )
     _check_places(profile, source_name)
     if "golden" in document:
@@ -90,30 +114,60 @@ def parse_profile(document: Mapping[str, object], source_name: str) -> MeterProf
 
 
 def _values(fields: "_Table", read: "_Table", phases: int) -> Iterator[Value]:
-    fields.allow(*PER_PHASE, *PER_SITE)
+    fields.allow(*PER_PHASE, *PER_METER)
     for name in fields.entries:
         entry = fields.table(name)
-        entry.allow("a", "t", "k", "n", "g", "fc", "wo")
-        if name in PER_PHASE:
-            addresses = entry.addresses(phases)
-            names = [f"{name}{phase}" for phase in range(1, phases + 1)]
+        entry.allow("a", "sum", "minus", "t", "k", "n", "g", "nan", "fc", "wo")
+        is_negated = entry.get("n", bool, "true or false", default=False)
+        scale = entry.number("k", default=1) * (-1 if is_negated else 1)
+        for value_name, address, sign in _places(entry, name, phases):
+            yield _value(entry, read, value_name, address, sign * scale)
+
+
+def _places(entry: "_Table", name: str, phases: int) -> Iterator[tuple[str, int, int]]:
+    """Name, address and sign of each number that a field is made of."""
+    if name in PER_PHASE:
+        names = [f"{name}{phase}" for phase in range(1, phases + 1)]
+        yield from zip(names, entry.addresses("a", phases), [1] * phases, strict=True)
+        if "minus" in entry.entries:
+            yield from zip(names, entry.addresses("minus", phases), [-1] * phases, strict=True)
+        return
+    if "sum" in entry.entries:
+        yield from ((name, address, 1) for address in entry.words("sum", "a list of addresses that are added up"))
+        return
+    yield name, entry.integer("a", 0, 0xFFFF), 1
+    if "minus" in entry.entries:
+        yield name, entry.integer("minus", 0, 0xFFFF), -1
+
+
+def _value(entry: "_Table", read: "_Table", name: str, address: int, scale: float) -> Value:
+    function_code = entry if "fc" in entry.entries else read
+    word_order = entry.one_of("wo", tuple(WordOrder), default=read.one_of("word_order", tuple(WordOrder), "big"))
+    return Value(
+        name=name,
+        address=address,
+        type=RegisterType(entry.one_of("t", tuple(RegisterType))),
+        function_code=function_code.function_code(),
+        word_order=WordOrder(word_order),
+        scale=scale,
+        group=Group(entry.one_of("g", tuple(Group), default="slow" if name in _NOT_NEEDED else "fast")),
+        unknown=entry.numbers("nan"),
+    )
+
+
+_NOT_NEEDED = ("f", "e_import", "e_export", "ct_ratio", "vt_ratio")
+
+
+def _signs(top: "_Table", read: "_Table") -> Iterator[Sign]:
+    identify = top.table("identify", default={})
+    identify.allow("expect")
+    for expected in identify.tables("expect"):
+        expected.allow("a", "t", "k", "fc", "wo", "min", "max", "is")
+        value = _value(expected, read, "sign", expected.integer("a", 0, 0xFFFF), expected.number("k", default=1))
+        if "is" in expected.entries:
+            yield Sign(value, expected.number("is"), expected.number("is"))
         else:
-            addresses = [entry.integer("a", 0, 0xFFFF)]
-            names = [name]
-        kind = RegisterType(entry.one_of("t", tuple(RegisterType)))
-        scale = entry.number("k", default=1)
-        function_code = entry if "fc" in entry.entries else read
-        word_order = entry.one_of("wo", tuple(WordOrder), default=read.one_of("word_order", tuple(WordOrder), "big"))
-        for value_name, address in zip(names, addresses, strict=True):
-            yield Value(
-                name=value_name,
-                address=address,
-                type=kind,
-                function_code=function_code.function_code(),
-                word_order=WordOrder(word_order),
-                scale=-scale if entry.get("n", bool, "true or false", default=False) else scale,
-                group=Group(entry.one_of("g", tuple(Group), default="fast")),
-            )
+            yield Sign(value, expected.number("min"), expected.number("max"))
 
 
 def _check_places(profile: MeterProfile, source_name: str) -> None:
@@ -123,6 +177,8 @@ def _check_places(profile: MeterProfile, source_name: str) -> None:
     for value in placed:
         if value.type.words > profile.max_read:
             raise ProfileInvalid(f"{source_name}: read.max_read: {value.name} alone has {value.type.words} registers")
+        if value.end > 0x1_0000:
+            raise ProfileInvalid(f"{source_name}: fields: {value.name} at {value.address} ends beyond register 65535")
     for before, after in pairwise(placed):
         if before.function_code == after.function_code and after.address < before.end:
             raise ProfileInvalid(
@@ -140,11 +196,10 @@ def _check_golden(profile: MeterProfile, golden: "_Table") -> None:
             raise runs.refuse(start, "an address as the key")
         for offset, word in enumerate(runs.words(start)):
             words[int(start) + offset] = word
-    decoded: dict[str, float | None] = {}
-    for group in Group:
-        for block in plan_blocks(profile, group):
-            registers = [words.get(block.address + offset, 0) for offset in range(block.count)]
-            decoded.update(decode(block, registers))
+    numbers: list[tuple[str, float | None]] = []
+    for block in chain.from_iterable(plan(profile).values()):
+        numbers += decode(block, [words.get(block.address + offset, 0) for offset in range(block.count)])
+    decoded = add_up(numbers)
     expected = golden.table("expect")
     for name in expected.entries:
         wanted, found = expected.number(name), decoded.get(name)
@@ -178,8 +233,21 @@ class _Table:
             raise self.refuse(key, expected)
         return entry
 
-    def table(self, key: str) -> "_Table":
-        return _Table(self.source, f"{self.path}{key}.", self.get(key, dict, "a table"))
+    def table(self, key: str, default: dict[str, object] | None = None) -> "_Table":
+        return _Table(self.source, f"{self.path}{key}.", self.get(key, dict, "a table", default))
+
+    def tables(self, key: str) -> "Iterator[_Table]":
+        """None where the key is missing."""
+        for number, entry in enumerate(self.get(key, list, "an array of tables", default=[]), start=1):
+            if not isinstance(entry, dict):
+                raise self.refuse(key, "an array of tables")
+            yield _Table(self.source, f"{self.path}{key}[{number}].", entry)
+
+    def numbers(self, key: str) -> tuple[float, ...]:
+        entry = self.get(key, list, "a list of numbers", default=[])
+        if not all(type(number) in (int, float) for number in entry):
+            raise self.refuse(key, "a list of numbers")
+        return tuple(entry)
 
     def number(self, key: str, default: float | None = None) -> float:
         entry = self.entries.get(key, default)
@@ -208,9 +276,9 @@ class _Table:
             raise self.refuse(key, expected)
         return entry
 
-    def addresses(self, phases: int) -> list[int]:
+    def addresses(self, key: str, phases: int) -> list[int]:
         expected = f"a list of {phases} addresses, L1 first"
-        entry = self.words("a", expected)
+        entry = self.words(key, expected)
         if len(entry) != phases:
-            raise self.refuse("a", expected)
+            raise self.refuse(key, expected)
         return entry

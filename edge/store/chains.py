@@ -8,6 +8,9 @@ before anyone reads; `load` rolls them forward over the rows since then after a 
 """
 
 import sqlite3
+from collections.abc import Sequence
+
+from edge.store import capacity
 
 
 def load(connection: sqlite3.Connection) -> None:
@@ -18,6 +21,7 @@ def load(connection: sqlite3.Connection) -> None:
         "CREATE TEMP TABLE counter (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID",
     ):
         connection.execute(statement)
+    capacity.load(connection)
     connection.execute("BEGIN IMMEDIATE")
     settled = settled_seq(connection)
     last = connection.execute("SELECT coalesce(max(seq), 0) FROM exchange").fetchone()[0]
@@ -81,6 +85,20 @@ def move_ends(connection: sqlite3.Connection, seq: int, peer: int, tx_no: int | 
             "INSERT OR REPLACE INTO temp.tx_end VALUES (:tx, :seq, :rows)",
             {"tx": tx_no, "seq": seq, "rows": rows + relay},
         )
+
+
+def fewer(connection: sqlite3.Connection, tx_no: int, removed: Sequence[int]) -> None:
+    """These rows, which the CSMS was to get, are about to be removed; none is the end of its chain for long.
+
+    A start counts the rows since the last settling anew: those may go uncounted, the ones before are counted off.
+    """
+    if min(removed) > settled_seq(connection):
+        connection.execute(
+            "UPDATE temp.tx_end SET rows = rows - :count WHERE tx_no = :tx", {"count": len(removed), "tx": tx_no}
+        )
+        return
+    settle(connection)
+    connection.execute("UPDATE tx SET rows = rows - :count WHERE tx_no = :tx", {"count": len(removed), "tx": tx_no})
 
 
 def settle(connection: sqlite3.Connection) -> None:

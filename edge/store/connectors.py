@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from edge.domain.connectors import MOST
 from edge.domain.events import ChargerBooted
@@ -26,8 +26,16 @@ class Charger:
     firmware: str | None
     boot_wall_ms: int | None
     connectors: int | None
-    secret_hash: bytes | None
+    secret_hash: bytes | None = field(repr=False)
     last_seq: int | None
+    replaced_by: ChargerNo | None
+    """The box that took its numbers (`edge replace`)."""
+    own_serial: str | None
+    """The serial by which it is known: the first that it said, or the one that a person acknowledged."""
+    other_serial: str | None
+    """One that was said since under its identity, until a person acknowledges it (`edge adopt`)."""
+    other_serial_wall_ms: int | None
+    last_seen_wall_ms: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +55,7 @@ class Connector:
 
 _CHARGER = (
     "SELECT charger_no, id, state, origin, version, vendor, model, serial, firmware, boot_wall_ms, connectors, "
-    "secret_hash, last_seq FROM charger"
+    "secret_hash, last_seq, replaced_by, own_serial, other_serial, other_serial_wall_ms, last_seen_wall_ms FROM charger"
 )
 _CONNECTOR = (
     "SELECT c.connector_no, c.charger_no, g.id, c.evse, c.conn, c.up16_connector, c.wish, c.status, c.status_wall_ms "
@@ -80,6 +88,14 @@ def enrol(connection: sqlite3.Connection, charger_id: ChargerId, state: str, ori
     return ChargerNo(row[0])
 
 
+def enrol_listed(connection: sqlite3.Connection, charger_id: ChargerId) -> ChargerNo | None:
+    """A charger of the configuration file; None: another has taken its place, so it must not get new numbers."""
+    known = charger(connection, charger_id)
+    if known is not None and known.state == RETIRED and known.replaced_by is not None:
+        return None
+    return enrol(connection, charger_id, KNOWN, "file")
+
+
 def set_secret(connection: sqlite3.Connection, charger_no: ChargerNo, secret_hash: bytes) -> None:
     """Keep the hash of an adopted charger's password."""
     connection.execute(
@@ -89,11 +105,15 @@ def set_secret(connection: sqlite3.Connection, charger_no: ChargerNo, secret_has
 
 def booted(
     connection: sqlite3.Connection, charger_no: ChargerNo, boot: ChargerBooted, version: str, wall_ms: int
-) -> None:
-    """What a BootNotification says of the charger."""
-    connection.execute(
+) -> str | None:
+    """What a BootNotification says of the charger; the serial that is its own, when it now says another one."""
+    row = connection.execute(
         "UPDATE charger SET vendor = :vendor, model = :model, serial = :serial, firmware = :firmware, "
-        "version = :version, boot_wall_ms = :wall WHERE charger_no = :no",
+        "version = :version, boot_wall_ms = :wall, own_serial = coalesce(own_serial, :serial), "
+        "other_serial_wall_ms = CASE WHEN :serial <> own_serial AND other_serial IS NOT :serial THEN :wall "
+        "ELSE other_serial_wall_ms END, "
+        "other_serial = CASE WHEN :serial <> own_serial THEN :serial ELSE other_serial END "
+        "WHERE charger_no = :no RETURNING CASE WHEN serial <> own_serial THEN own_serial END",
         {
             "vendor": boot.vendor,
             "model": boot.model,
@@ -103,7 +123,8 @@ def booted(
             "wall": wall_ms,
             "no": charger_no,
         },
-    )
+    ).fetchone()
+    return None if row is None else row[0]
 
 
 def connector(connection: sqlite3.Connection, charger_no: ChargerNo, conn: int) -> Connector | None:

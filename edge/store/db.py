@@ -10,12 +10,10 @@ Rows for diagnosis use `defer`: they ride in the next commit, at most `RIDE_AT_M
 
 import asyncio
 import os
-import re
 import sqlite3
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -23,7 +21,9 @@ import aiosqlite
 import structlog
 
 from edge.domain.ports import Clock, EdgeError
-from edge.store import chains, repeats
+from edge.store import capacity, chains, measured, repeats
+from edge.store.capacity import Pages
+from edge.store.migration import StoreForeign, StoreUnusable, keep_copy, migrate
 
 T = TypeVar("T")
 Unit = Callable[[sqlite3.Connection], T]
@@ -53,14 +53,6 @@ SETTINGS: tuple[tuple[str, str | int, int | str], ...] = (
     ("cell_size_check", "ON", 1),
     ("trusted_schema", "OFF", 0),
 )
-
-
-class StoreUnusable(EdgeError):
-    """The file cannot be used by this program; the message says why and what to do."""
-
-
-class StoreForeign(StoreUnusable):
-    """The file is in order, but it is not this program's to use: a person has to choose another file or program."""
 
 
 class CommitFailed(EdgeError):
@@ -126,6 +118,8 @@ class Store:
         """The last commit failed."""
         self.answered_at = clock.monotonic()
         """When the writer last committed or failed, for the watchdog."""
+        self.pages: Pages | None = None
+        """Of the file, at the last commit."""
 
     def submit(self, unit: Unit[T]) -> asyncio.Future[T]:
         """Queue a unit now; the future is done after its commit."""
@@ -187,8 +181,8 @@ class Store:
         now = self._clock.monotonic()
         group = list(self._riding)
         self._riding.clear()
-        while self._waiting and len(group) < GROUP_AT_MOST:
-            group.append(self._waiting.popleft())
+        # However many ride along while the disk fails: whoever waits is answered.
+        group += [self._waiting.popleft() for _ in range(min(len(self._waiting), GROUP_AT_MOST))]
         is_settling = self._unsettled_since is not None and now - self._unsettled_since >= SETTLE_AFTER
         if is_settling:
             group.append(_Waiting(chains.settle, None, now))
@@ -203,7 +197,9 @@ class Store:
 
     async def _group(self, group: list[_Waiting]) -> bool:
         try:
-            outcomes = await self._writer.run(lambda connection: _run_group(connection, [item.unit for item in group]))
+            outcomes, self.pages = await self._writer.run(
+                lambda connection: (_run_group(connection, [item.unit for item in group]), capacity.pages(connection))
+            )
         except sqlite3.Error as error:
             self.failed_commits += 1
             self.is_failing = True
@@ -274,9 +270,11 @@ async def open_store(path: Path, open_database: OpenDatabase, clock: Clock) -> S
         raise StoreUnusable(f"{path}: {error}") from error
     try:
         await writer.run(configure)
+        await writer.run(lambda connection: keep_copy(connection, path))
         await writer.run(migrate)
         await writer.run(chains.load)
         await writer.run(repeats.load)
+        await writer.run(measured.load)
         reader = await open_database(path)
         await reader.run(lambda connection: connection.execute("PRAGMA query_only = ON").close())
     except StoreForeign as error:
@@ -337,51 +335,3 @@ def configure(connection: sqlite3.Connection) -> None:
     verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
     if verdict != "ok":
         raise StoreUnusable(f"the database is damaged: {verdict}")
-
-
-def schema_files() -> list[tuple[int, str]]:
-    """Number and text of each schema file, in order."""
-    folder = resources.files("edge.store") / "schema"
-    files = sorted(item.name for item in folder.iterdir() if re.fullmatch(r"\d{4}_\w+\.sql", item.name))
-    return [(int(name[:4]), (folder / name).read_text(encoding="utf-8")) for name in files]
-
-
-def migrate(connection: sqlite3.Connection) -> None:
-    """Apply the schema files that the database does not have yet, each in one transaction. Raises StoreUnusable."""
-    files = schema_files()
-    newest = files[-1][0]
-    present = connection.execute("PRAGMA user_version").fetchone()[0]
-    if present > newest:
-        least = connection.execute("SELECT value FROM meta WHERE key = 'min_reader'").fetchone()
-        if least is None or least[0] > newest:
-            raise StoreForeign(
-                f"the database has schema {present}, this program knows {newest}: install the newer program again, "
-                "or put back a backup made before the upgrade"
-            )
-        return
-    for number, text in files:
-        if number <= present:
-            continue
-        connection.execute("BEGIN IMMEDIATE")
-        try:
-            for statement in statements(text):
-                connection.execute(statement)
-            connection.execute("INSERT OR REPLACE INTO meta (key, value) VALUES ('min_reader', 1)")
-            connection.execute(f"PRAGMA user_version = {number}")
-            connection.execute("COMMIT")
-        except BaseException:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            raise
-
-
-def statements(text: str) -> list[str]:
-    """The statements of a schema file (`executescript` would commit behind our back)."""
-    found: list[str] = []
-    buffer = ""
-    for line in text.splitlines(keepends=True):
-        buffer += line
-        if sqlite3.complete_statement(buffer):
-            found.append(buffer)
-            buffer = ""
-    return [statement for statement in [*found, buffer] if statement.strip()]

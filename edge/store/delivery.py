@@ -90,17 +90,17 @@ def lanes(connection: sqlite3.Connection) -> dict[int, list[Waiting]]:
 
 
 def message(connection: sqlite3.Connection, seq: int) -> Message | None:
-    """The message, None when it is not to be sent any more: its transaction is parked."""
+    """The message, None when it is not to be sent (any more): its transaction is parked, or its start was dropped."""
     row = exchange.load(connection, seq)
     if row is None or row.tx_no is None:
         return None
     tx = connection.execute(
-        "SELECT tx.kind, tx.parked_seq, coalesce(c.up16_connector, 0), tx.upstream_tx, tx.epoch_no, tx.acked_seq "
-        "FROM tx LEFT JOIN connector c USING (connector_no) WHERE tx_no = :tx",
+        "SELECT tx.kind, coalesce(tx.parked_seq, tx.dropped_seq), coalesce(c.up16_connector, 0), tx.upstream_tx, "
+        "tx.epoch_no, tx.acked_seq FROM tx LEFT JOIN connector c USING (connector_no) WHERE tx_no = :tx",
         {"tx": row.tx_no},
     ).fetchone()
-    kind, parked_seq, lane, upstream_tx, epoch_no, acked_seq = tx
-    if (parked_seq is not None and parked_seq <= seq) or acked_seq >= seq:
+    kind, kept_from, lane, upstream_tx, epoch_no, acked_seq = tx
+    if (kept_from is not None and kept_from <= seq) or acked_seq >= seq:
         return None
     bound = connection.execute("SELECT bound, attempts FROM delivery WHERE seq = :seq", {"seq": seq}).fetchone()
     return Message(row, row.tx_no, kind, lane, upstream_tx, epoch_no, *(bound or (None, 0)))

@@ -16,8 +16,11 @@ from enum import IntEnum
 from edge.domain.ids import ConnectorNo, TransactionNo
 from edge.jsontypes import JsonValue
 from edge.ocppj.frames import encode_json
-from edge.store import chains
+from edge.store import capacity, chains, gaps
+from edge.store.capacity import Level
 
+READ_AS = "read_as"
+"""Member of a note: the payload of a text that had to be repaired before it was JSON."""
 STATION = 0
 """`peer` of rows that concern no charger but the station that we are towards the CSMS."""
 
@@ -30,6 +33,7 @@ class Kind(IntEnum):
     OUR_CALL = 3
     """To a charger."""
     DECISION = 4
+    """Ours, or an operator's order. With a `message_id`: what the CALL `cause_seq` was answered (`late_answer`)."""
     SYNTHETIC = 5
     CSMS_ANSWER = 6
     """What the CSMS answered to the row `cause_seq`; `message_id` is that of our CALL."""
@@ -67,6 +71,21 @@ class NewExchange:
     relay: bool = False
     answer: str | None = None
     notes: str | None = None
+
+
+def late_answer(at: Moment, peer: int, asked_seq: int, asked: NewExchange) -> NewExchange:
+    """The answer to a CALL of the CSMS whose row had to stand before it was known: rows are written once."""
+    text = encode_json({"answered": asked_seq})
+    return NewExchange(
+        at,
+        peer,
+        Kind.DECISION,
+        text,
+        action=asked.action,
+        message_id=asked.message_id,
+        cause_seq=asked_seq,
+        answer=asked.answer,
+    )
 
 
 def in_transaction(new: NewExchange, tx_no: TransactionNo) -> NewExchange:
@@ -113,11 +132,24 @@ _TRUE_WALL = (
     "WHERE b.boot_no = exchange.boot_no AND b.sync_offset_ms IS NOT NULL AND at_mono_ms < m.value), 0)"
 )
 _LOAD = f"SELECT {_COLUMNS.replace('at_wall_ms', _TRUE_WALL)} FROM exchange WHERE seq = :seq"  # noqa: S608 - constants
+_LOAD_TEXTS = (
+    "SELECT CAST(action AS BLOB), CAST(message_id AS BLOB), CAST(version AS BLOB), CAST(text AS BLOB), "
+    "CAST(answer AS BLOB), CAST(notes AS BLOB) FROM exchange WHERE seq = :seq"
+)
+_LOAD_NUMBERS = (
+    "SELECT seq, boot_no, at_mono_ms, at_wall_ms, peer, kind, relay, NULL, NULL, NULL, connector_no, tx_no, "
+    "prev_tx, prev_peer, cause_seq, '', NULL, NULL, digest FROM exchange WHERE seq = :seq"
+)
 
 
 def append(connection: sqlite3.Connection, new: NewExchange) -> int:
-    """Store a row at the end of its chains; its number."""
+    """Store a row at the end of its chains; its number.
+
+    When the store is all but full (`capacity.py`), a row that only tells gets a number, but is not stored.
+    """
     seq = chains.next_seq(connection)
+    if not new.relay and new.kind is not Kind.DECISION and capacity.level_told(connection) is Level.RED:
+        return seq
     prev_peer = chains.peer_end(connection, new.peer)
     prev_tx = None if new.tx_no is None else chains.tx_end(connection, new.tx_no)[0]
     connection.execute(
@@ -157,33 +189,67 @@ def _digest_of(connection: sqlite3.Connection, seq: int | None) -> bytes:
     if seq is None:
         return b""
     row = connection.execute("SELECT digest FROM exchange WHERE seq = :seq", {"seq": seq}).fetchone()
-    return b"" if row is None else bytes(row[0])  # the row before may be past its retention
+    if row is not None:
+        return bytes(row[0])
+    return gaps.digest(connection, seq) or b""  # neither row nor gap: it was lost before the next one came
 
 
 def is_intact(connection: sqlite3.Connection, row: Exchange) -> bool:
-    """Whether the text is what was stored."""
+    """Whether the text is what was stored, and the row before it is there or was removed by us."""
     before = row.prev_peer if row.prev_tx is None else row.prev_tx
-    if (
-        before is not None
-        and not connection.execute("SELECT 1 FROM exchange WHERE seq = :seq", {"seq": before}).fetchone()
-    ):
-        return True  # the row before was removed after its retention: nothing to compare with
     return digest(row.seq, _digest_of(connection, before), row.text) == row.digest
 
 
 def load(connection: sqlite3.Connection, seq: int) -> Exchange | None:
     """One row."""
-    row = connection.execute(_LOAD, {"seq": seq}).fetchone()
+    try:
+        row = connection.execute(_LOAD, {"seq": seq}).fetchone()
+    except sqlite3.OperationalError:
+        return _load_damaged(connection, seq)
     return None if row is None else _exchange(row)
+
+
+def _load_damaged(connection: sqlite3.Connection, seq: int) -> Exchange:
+    """A row in which a text is no UTF-8 any more: what is left of it, so that it can be parked and shown."""
+    numbers = connection.execute(_LOAD_NUMBERS, {"seq": seq}).fetchone()
+    texts = connection.execute(_LOAD_TEXTS, {"seq": seq}).fetchone()
+    action, message_id, version, text, answer, notes = (
+        None if one is None else bytes(one).decode(errors="replace") for one in texts
+    )
+    return replace(
+        _exchange(numbers),
+        action=action,
+        message_id=message_id,
+        version=version,
+        text=text or "",
+        answer=answer,
+        notes=notes,
+    )
 
 
 def _exchange(row: tuple[object, ...]) -> Exchange:
     return Exchange(*row[:5], Kind(row[5]), bool(row[6]), *row[7:])  # type: ignore[arg-type,call-arg]  # STRICT table
 
 
+def payload(row: Exchange) -> dict[str, JsonValue]:
+    """The payload of a stored CALL; of a text that was no JSON, what was read from it when it came (`READ_AS`).
+
+    Empty when the row is damaged on the disk: it is never sent (`is_intact`), but whoever looks must not stumble.
+    """
+    if row.notes is not None and READ_AS in row.notes:
+        for note in json.loads(row.notes):
+            if READ_AS in note:
+                return dict(note[READ_AS])
+    try:
+        found = json.loads(row.text)[3]
+    except (ValueError, LookupError, TypeError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
 def payload_text(row: Exchange) -> str:
-    """The payload of a stored CALL, written in our own compact way: equal payloads give equal texts."""
-    return encode_json(json.loads(row.text)[3])
+    """The payload written in our own compact way: equal payloads give equal texts."""
+    return encode_json(payload(row))
 
 
 def without_timestamp(payload_text: str) -> dict[str, JsonValue]:
@@ -214,10 +280,14 @@ def of_peer(connection: sqlite3.Connection, last_seq: int | None) -> Iterator[Ex
 def _walk(connection: sqlite3.Connection, seq: int | None, *, by_tx: TransactionNo | None) -> Iterator[Exchange]:
     while seq is not None:
         row = load(connection, seq)
-        if row is None:
+        if row is not None:
+            yield row
+            seq = row.prev_peer if by_tx is None else row.prev_tx
+            continue
+        behind = gaps.before(connection, seq)
+        if behind is None:
             return
-        yield row
-        seq = row.prev_peer if by_tx is None else row.prev_tx
+        seq = behind[1] if by_tx is None else behind[0]
 
 
 def pending(connection: sqlite3.Connection, last_seq: int, acked_seq: int) -> list[tuple[int, str]]:
@@ -225,8 +295,11 @@ def pending(connection: sqlite3.Connection, last_seq: int, acked_seq: int) -> li
     rows = connection.execute(
         "WITH RECURSIVE chain (seq, prev, relay, action) AS ("
         " SELECT seq, prev_tx, relay, action FROM exchange WHERE seq = :last AND seq > :acked"
-        " UNION ALL SELECT e.seq, e.prev_tx, e.relay, e.action FROM exchange e JOIN chain ON e.seq = chain.prev"
-        " WHERE e.seq > :acked) SELECT seq, action FROM chain WHERE relay = 1 ORDER BY seq",
+        " UNION ALL SELECT seq, prev_tx, 0, NULL FROM gap WHERE seq = :last AND seq > :acked"
+        " UNION ALL SELECT e.seq, e.prev_tx, e.relay, e.action FROM chain CROSS JOIN exchange e ON e.seq = chain.prev"
+        " WHERE e.seq > :acked"
+        " UNION ALL SELECT g.seq, g.prev_tx, 0, NULL FROM chain CROSS JOIN gap g ON g.seq = chain.prev"
+        " WHERE g.seq > :acked) SELECT seq, action FROM chain WHERE relay = 1 ORDER BY seq",
         {"last": last_seq, "acked": acked_seq},
     )
     return [(int(seq), str(action)) for seq, action in rows]

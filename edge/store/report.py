@@ -48,6 +48,9 @@ class Session:
     acked_seq: int
     parked_seq: int | None
     last_seq: int
+    begin_seq: int
+    dropped_seq: int | None
+    dropped_rows: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +81,8 @@ _SESSION = (
     "SELECT tx.tx_no, tx.state, g.id, c.evse, c.conn, c.up16_connector, tx.id_token, tx.charger_tx, tx.upstream_tx, "
     "tx.remote_start, tx.started_wall_ms, tx.ended_wall_ms, tx.meter_start_wh, tx.meter_stop_wh, tx.end_reason, "
     "tx.started_offline, tx.decision, tx.decision_source, tx.decided_wall_ms, tx.csms_verdict, "
-    "tx.csms_verdict_wall_ms, tx.rows, tx.acked_rows, tx.acked_seq, tx.parked_seq, tx.last_seq "
+    "tx.csms_verdict_wall_ms, tx.rows, tx.acked_rows, tx.acked_seq, tx.parked_seq, tx.last_seq, tx.begin_seq, "
+    "tx.dropped_seq, tx.dropped_rows "
     "FROM tx JOIN charger g USING (charger_no) LEFT JOIN connector c USING (connector_no) "
     "WHERE tx.kind = 'transaction'"
 )
@@ -118,10 +122,10 @@ def session(connection: sqlite3.Connection, tx_no: int) -> Session | None:
 
 
 def open_sessions(connection: sqlite3.Connection) -> dict[int, TransactionNo]:
-    """Open transaction by connector number of ours."""
+    """Open transaction of the present charger, by connector number of ours."""
     rows = connection.execute(
-        "SELECT connector_no, tx_no FROM tx WHERE state = 'open' AND kind = 'transaction' AND connector_no IS NOT NULL "
-        "ORDER BY tx_no"
+        "SELECT tx.connector_no, tx.tx_no FROM tx JOIN connector c USING (connector_no) "
+        "WHERE tx.state = 'open' AND tx.kind = 'transaction' AND c.charger_no = tx.charger_no ORDER BY tx.tx_no"
     )
     return {int(connector): TransactionNo(tx) for connector, tx in rows}
 
@@ -131,11 +135,11 @@ def count_open(connection: sqlite3.Connection) -> int:
     return int(row[0])
 
 
-def last_energy_text(connection: sqlite3.Connection, one: Session) -> str | None:
-    """The newest MeterValues of a session, as received."""
+def last_values(connection: sqlite3.Connection, one: Session) -> Exchange | None:
+    """The newest MeterValues of a session."""
     for row in exchange.of_transaction(connection, one.tx_no, one.last_seq or None):
         if row.action == "MeterValues" and row.kind is Kind.CHARGER_CALL:
-            return row.text
+            return row
     return None
 
 

@@ -111,9 +111,13 @@ def by_charger_tx(
 
 
 def open_on(connection: sqlite3.Connection, connector_no: ConnectorNo) -> Transaction | None:
-    """The newest open transaction of a connector."""
+    """The newest open transaction of a connector and of its present charger.
+
+    One that another box has left open in this place takes nothing of what the present one says (`edge replace`).
+    """
     row = connection.execute(
-        f"{_SELECT} WHERE connector_no = :connector AND state = 'open' AND kind = 'transaction' "
+        f"{_SELECT} WHERE connector_no = :connector AND state = 'open' AND kind = 'transaction' "  # noqa: S608 - a constant
+        "AND charger_no = (SELECT c.charger_no FROM connector c WHERE c.connector_no = :connector) "
         "ORDER BY tx_no DESC LIMIT 1",
         {"connector": connector_no},
     ).fetchone()
@@ -132,10 +136,11 @@ def open_of(connection: sqlite3.Connection, charger_no: ChargerNo) -> list[Trans
 def meter_stream(
     connection: sqlite3.Connection, charger_no: ChargerNo | None, connector_no: ConnectorNo | None, begin_seq: int
 ) -> TransactionNo:
-    """The stream of values outside of transactions of this connector (None: of the station), made if need be."""
+    """The charger's values outside of transactions on this connector (None: the station's), made if need be."""
     row = connection.execute(
-        "SELECT tx_no FROM tx WHERE kind = 'meter' AND connector_no IS :connector AND due = 1",
-        {"connector": connector_no},
+        "SELECT tx_no FROM tx WHERE kind = 'meter' AND connector_no IS :connector AND charger_no IS :charger "
+        "AND due = 1 AND state = 'open'",  # one that was parked has ended, also when it is sent again
+        {"connector": connector_no, "charger": charger_no},
     ).fetchone()
     if row is not None:
         return TransactionNo(row[0])

@@ -7,8 +7,9 @@ the process ends, and so no charger is ever told that its transaction message wa
 from pathlib import Path
 
 from edge.domain.ports import Clock
-from edge.store import chains, repeats
-from edge.store.db import OpenDatabase, Store, migrate
+from edge.store import chains, measured, repeats
+from edge.store.db import OpenDatabase, Store
+from edge.store.migration import migrate
 
 IN_MEMORY = Path(":memory:")
 
@@ -19,4 +20,5 @@ async def open_volatile(open_database: OpenDatabase, clock: Clock) -> Store:
     await database.run(migrate)
     await database.run(chains.load)
     await database.run(repeats.load)
+    await database.run(measured.load)
     return Store(database, database, clock)

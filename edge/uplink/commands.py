@@ -4,7 +4,6 @@ Only this module answers the CSMS, exactly once for each CALL. A command is exec
 a restart; what the charger does later is evidence like any other (architecture, flow (ii)).
 """
 
-import asyncio
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,12 +18,13 @@ from edge.dialects.v16 import ids as bound_ids
 from edge.dialects.v16 import station as dialect
 from edge.domain.ids import ChargerId, ChargerNo, IdToken, TransactionNo
 from edge.domain.ports import CallTimedOut, ChargerOffline, ChargerPort, PeerRefused, Urgency
-from edge.domain.routing import ToConnector, ToStation, ToTransaction, merged_availability
+from edge.domain.routing import ToConnector, ToStation, ToTransaction
 from edge.jsontypes import Payload
 from edge.ocppj.frames import Call, error_text, result_text
 from edge.store import Connection, boots, connectors, exchange, remote_starts, tokens, transactions
-from edge.store.db import Store
+from edge.store.db import CommitFailed, Store
 from edge.store.exchange import STATION, Kind, Moment, NewExchange
+from edge.uplink.availability import TIMED_OUT, Availability, kept_is_accepted
 from edge.uplink.configuration import Configuration
 from edge.uplink.outcomes import Outcomes
 from edge.uplink.sender import Sender
@@ -38,11 +38,28 @@ SAME_START = 60.0
 """Seconds after a start in which the same remote start again is taken for its repetition."""
 _FAILURES = (ChargerOffline, CallTimedOut, PeerRefused)
 
-TIMED_OUT = "TimedOut"
-"""The charger did not answer: it may still do what it was asked for."""
-
 ACCEPTED = dialect.status("Accepted")
 REJECTED = dialect.status("Rejected")
+
+
+@dataclass(slots=True)
+class _Asked:
+    """A CALL of the CSMS while it is carried out."""
+
+    call: Call
+    at: Moment
+    seq: int | None = None
+    """Its row, once it is stored: at the end, or before a charger is asked because of it."""
+
+    @property
+    def payload(self) -> Payload:
+        return self.call.payload
+
+    def row(self, peer: int, answer: str | None) -> NewExchange:
+        call = self.call
+        return NewExchange(
+            self.at, peer, Kind.CSMS_CALL, call.text, action=call.action, message_id=call.message_id, answer=answer
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +78,7 @@ class Commands:
         self,
         store: Store,
         chargers: ChargerPort,
+        availability: Availability,
         station: Station,
         sender: Sender,
         outcomes: Outcomes,
@@ -70,6 +88,7 @@ class Commands:
     ) -> None:
         self._store = store
         self._chargers = chargers
+        self._availability = availability
         self._station = station
         self._sender = sender
         self._outcomes = outcomes
@@ -80,26 +99,27 @@ class Commands:
 
     async def execute(self, call: Call, *, is_accepted: bool) -> Outcome:
         """The one answer to a CALL whose schema has been checked."""
-        asked = self._moment()
+        asked = _Asked(call, self._moment())
         if not is_accepted and call.action in {"RemoteStartTransaction", "RemoteStopTransaction"}:
             outcome = Outcome(REJECTED)  # 1.6 §4.2.1: none of it before the registration is accepted
         else:
-            outcome = await self._execute(call)
-        self._store.defer(lambda db: self._journal(db, call, outcome, asked))
+            outcome = await self._execute(asked)
+        self._store.defer(lambda db: self._journal(db, asked, outcome))
         return outcome
 
-    async def _execute(self, call: Call) -> Outcome:
+    async def _execute(self, asked: _Asked) -> Outcome:
+        call = asked.call
         match call.action:
             case "RemoteStartTransaction":
-                return await self._remote_start(call)
+                return await self._remote_start(asked)
             case "RemoteStopTransaction":
-                return await self._remote_stop(call.payload)
+                return await self._remote_stop(asked)
             case "UnlockConnector":
-                return await self._unlock(call.payload)
+                return await self._unlock(asked)
             case "ChangeAvailability":
-                return await self._availability(call.payload)
+                return await self._change_availability(asked)
             case "TriggerMessage":
-                return await self._trigger(call.payload)
+                return await self._trigger(asked)
             case "Reset":
                 return Outcome(ACCEPTED, then=self._outside.restart)
             case "GetConfiguration":
@@ -113,32 +133,47 @@ class Commands:
             case action:
                 return Outcome(Refusal("NotSupported", f"{action} is not supported by this station"))
 
-    def _journal(self, db: Connection, call: Call, outcome: Outcome, asked: Moment) -> None:
-        reply = outcome.reply
+    async def _cause(self, asked: _Asked, peer: int) -> int | None:
+        """Store the CALL before a charger is asked because of it, so that what comes of it can name its row."""
+        try:
+            asked.seq = await self._store.write(lambda db: exchange.append(db, asked.row(peer, None)))
+        except CommitFailed as error:
+            self._log.error("command_not_journalled", action=asked.call.action, why=str(error))
+        return asked.seq
+
+    def _journal(self, db: Connection, asked: _Asked, outcome: Outcome) -> None:
+        reply, message_id = outcome.reply, asked.call.message_id
         answer = (
-            error_text(call.message_id, reply.code, reply.description)
+            error_text(message_id, reply.code, reply.description)
             if isinstance(reply, Refusal)
-            else result_text(call.message_id, reply)
+            else result_text(message_id, reply)
         )
         peer = STATION if outcome.charger_no is None else outcome.charger_no
-        row = NewExchange(
-            asked, peer, Kind.CSMS_CALL, call.text, action=call.action, message_id=call.message_id, answer=answer
-        )
-        exchange.append(db, row)
+        if asked.seq is None:
+            exchange.append(db, asked.row(peer, answer))
+            return
+        exchange.append(db, exchange.late_answer(self._moment(), peer, asked.seq, asked.row(peer, answer)))
 
     # --- to one charger
 
-    async def _remote_start(self, call: Call) -> Outcome:
-        token = dialect.token_of(call.payload)
+    async def _remote_start(self, asked: _Asked) -> Outcome:
+        call, token = asked.call, dialect.token_of(asked.payload)
         found = await self._store.write(lambda db: self._place(db, call.payload))
         if found is None or not self._chargers.is_online(found.charger):
             return Outcome(REJECTED, charger_no=None if found is None else found.charger_no)
         payload = to_charger.remote_start_at(found.conn, call.payload)
-        status = await self.start_at(found, token, payload, remote_starts.CSMS, call.message_id)
+        cause = await self._cause(asked, found.charger_no)
+        status = await self.start_at(found, token, payload, remote_starts.CSMS, call.message_id, cause)
         return Outcome(_yes_or_no(status), charger_no=found.charger_no)
 
     async def start_at(
-        self, place: connectors.Connector, token: IdToken, payload: Payload, origin: str, request: str
+        self,
+        place: connectors.Connector,
+        token: IdToken,
+        payload: Payload,
+        origin: str,
+        request: str,
+        cause: int | None,
     ) -> str:
         """Ask a charger to start; Accepted, Rejected or TIMED_OUT. The start that follows is known as this one's."""
         running = await self._store.write(lambda db: transactions.open_on(db, place.no))
@@ -149,7 +184,9 @@ class Commands:
             lambda db: remote_starts.expect(db, request, place.charger_no, place.conn, token, origin, expires)
         )
         try:
-            answer = await self._chargers.call(place.charger, "RemoteStartTransaction", payload, within=FOR_ONE)
+            answer = await self._chargers.call(
+                place.charger, "RemoteStartTransaction", payload, within=FOR_ONE, cause=cause
+            )
             status = to_charger.status_of(answer, "Accepted")
         except CallTimedOut as error:
             # It may still start: then the start is relayed like any other, and known as this one's.
@@ -182,8 +219,8 @@ class Commands:
         ]
         return preparing[0] if len(preparing) == 1 else None
 
-    async def _remote_stop(self, payload: Payload) -> Outcome:
-        match dialect.address(payload):
+    async def _remote_stop(self, asked: _Asked) -> Outcome:
+        match dialect.address(asked.payload):
             case ToTransaction(csms_tx):
                 found = await self._store.write(lambda db: transactions.by_csms_tx(db, self._outcomes.epoch, csms_tx))
             case _:
@@ -192,10 +229,10 @@ class Commands:
         if len(open_ones) != 1:  # unknown, ended, or an id that the CSMS has given twice
             return Outcome(REJECTED)
         tx, charger_no = open_ones[0]
-        status = await self.stop(tx.no)
+        status = await self.stop(tx.no, await self._cause(asked, charger_no))
         return Outcome(_yes_or_no(status), charger_no=charger_no)
 
-    async def stop(self, tx_no: TransactionNo) -> str:
+    async def stop(self, tx_no: TransactionNo, cause: int | None = None) -> str:
         """Ask its charger to end a transaction; Accepted, Rejected or TIMED_OUT."""
         target = await self._store.write(lambda db: transactions.stoppable(db, tx_no))
         if target is None:
@@ -209,6 +246,7 @@ class Commands:
                 within=FOR_ONE,
                 urgency=Urgency.REMOTE_STOP,
                 transaction=tx_no,
+                cause=cause,
             )
         except _FAILURES as error:
             self._log.warning("remote_stop_failed", charger=target.charger, transaction=tx_no, why=str(error))
@@ -228,13 +266,14 @@ class Commands:
             case _:
                 return None
 
-    async def _unlock(self, payload: Payload) -> Outcome:
-        found = await self._connector(payload)
+    async def _unlock(self, asked: _Asked) -> Outcome:
+        found = await self._connector(asked.payload)
         if found is None:
             return Outcome(dialect.status("NotSupported"))
-        request = bound_ids.to_charger(payload, found.conn, None)
+        request = bound_ids.to_charger(asked.payload, found.conn, None)
+        cause = await self._cause(asked, found.charger_no)
         try:
-            answer = await self._chargers.call(found.charger, "UnlockConnector", request, within=FOR_ONE)
+            answer = await self._chargers.call(found.charger, "UnlockConnector", request, within=FOR_ONE, cause=cause)
             status = to_charger.status_of(answer)
         except _FAILURES as error:
             self._log.warning("unlock_failed", charger=found.charger, why=str(error))
@@ -243,57 +282,26 @@ class Commands:
             status = "UnlockFailed"
         return Outcome(dialect.status(status), charger_no=found.charger_no)
 
-    async def _availability(self, payload: Payload) -> Outcome:
-        wish = dialect.member(payload, "type")
-        match dialect.address(payload):
+    async def _change_availability(self, asked: _Asked) -> Outcome:
+        wish = dialect.member(asked.payload, "type")
+        match dialect.address(asked.payload):
             case ToConnector(number):
                 found = await self._store.write(lambda db: connectors.by_upstream(db, number))
                 if found is None:
                     return Outcome(REJECTED)
-                status = await self._make_available(found.charger, found.conn, [found], wish, FOR_ONE)
-                return Outcome(dialect.status(status), charger_no=found.charger_no)
+                cause = await self._cause(asked, found.charger_no)
+                become = await self._availability.change(found.charger, found.conn, [found], wish, FOR_ONE, cause)
+                return Outcome(dialect.status(kept_is_accepted(become)), charger_no=found.charger_no)
             case ToStation():
-                return Outcome(dialect.status(await self._make_all_available(wish)))
+                cause = await self._cause(asked, STATION)
+                return Outcome(dialect.status(await self._availability.change_all(wish, FOR_MANY, cause)))
             case _:
                 return Outcome(REJECTED)
 
-    async def _make_all_available(self, wish: str) -> str:
-        """All chargers at once (connector 0); one answer out of many (B.2)."""
-        by_charger: dict[ChargerId, list[connectors.Connector]] = {}
-        for one in await self._store.write(connectors.numbered):
-            by_charger.setdefault(one.charger, []).append(one)
-        async with asyncio.TaskGroup() as tasks:
-            answers = [
-                tasks.create_task(self._make_available(charger, 0, theirs, wish, FOR_MANY))
-                for charger, theirs in by_charger.items()
-            ]
-        return merged_availability([answer.result() for answer in answers])
-
-    async def _make_available(
-        self, charger: ChargerId, conn: int, concerned: list[connectors.Connector], wish: str, within: float
-    ) -> str:
-        """The charger's AvailabilityStatus; for one that is away the wish is kept (it is applied when it is back)."""
-        for one in concerned:  # this is the newest will: an older wish must not be applied after it
-            await self._store.write(partial(connectors.set_wish, connector_no=one.no, wish=None))
-        if self._chargers.is_online(charger):
-            request = to_charger.change_availability(conn, wish)
-            try:
-                answer = await self._chargers.call(charger, "ChangeAvailability", request, within=within)
-                status = to_charger.status_of(answer, "Accepted", "Scheduled")
-            except PeerRefused:
-                return "Rejected"
-            except (ChargerOffline, CallTimedOut) as error:
-                self._log.warning("availability_unanswered", charger=charger, why=str(error))
-            else:
-                return status
-        for one in concerned:
-            await self._store.write(partial(connectors.set_wish, connector_no=one.no, wish=wish))
-        self._station.changed()
-        return "Accepted"
-
     # --- of the station itself
 
-    async def _trigger(self, payload: Payload) -> Outcome:
+    async def _trigger(self, asked: _Asked) -> Outcome:
+        payload = asked.payload
         target = dialect.address(payload)
         match dialect.requested_message(payload):
             case "Heartbeat":
@@ -306,22 +314,25 @@ class Commands:
                     return Outcome(REJECTED)
                 return Outcome(ACCEPTED, then=partial(self._station.tell_again, number))
             case "MeterValues":
-                return await self._trigger_values(payload)
+                return await self._trigger_values(asked)
             case "BootNotification":
                 return Outcome(REJECTED)  # errata 3.35: not once the registration is accepted
             case _:
                 return Outcome(dialect.status("NotImplemented"))
 
-    async def _trigger_values(self, payload: Payload) -> Outcome:
+    async def _trigger_values(self, asked: _Asked) -> Outcome:
         """Of a connector: its charger is asked, and what it says is relayed. Else: the site meter."""
-        found = await self._connector(payload)
+        found = await self._connector(asked.payload)
         if found is None:
-            if isinstance(dialect.address(payload), ToConnector):
+            if isinstance(dialect.address(asked.payload), ToConnector):
                 return Outcome(REJECTED)
             return Outcome(ACCEPTED if self._outside.has_site_reading() else REJECTED, then=self._outside.report_site)
-        request = bound_ids.to_charger(payload, found.conn, None)
+        request = bound_ids.to_charger(asked.payload, found.conn, None)
+        cause = await self._cause(asked, found.charger_no)
         try:
-            answer = await self._chargers.call(found.charger, "TriggerMessage", request, within=FOR_TRIGGER)
+            answer = await self._chargers.call(
+                found.charger, "TriggerMessage", request, within=FOR_TRIGGER, cause=cause
+            )
         except _FAILURES as error:
             self._log.info("trigger_failed", charger=found.charger, why=str(error))
             return Outcome(REJECTED, charger_no=found.charger_no)
@@ -331,12 +342,16 @@ class Commands:
 
     async def _configure(self, payload: Payload) -> Outcome:
         key, value = dialect.member(payload, "key"), dialect.member(payload, "value")
+        return Outcome(dialect.status(await self.set_key(key, value)))
+
+    async def set_key(self, key: str, value: str) -> str:
+        """Change a key of the station; its ConfigurationStatus. What is accepted is kept and wins over the file."""
         status, name = self._configuration.judge(key, value)
         if name is not None:
             await self._store.write(lambda db: boots.set_station_setting(db, name, value))
             self._configuration.put(name, value)
             self._sender.wake()
-        return Outcome(dialect.status(status))
+        return status
 
 
 def _yes_or_no(status: str) -> Payload:

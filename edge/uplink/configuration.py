@@ -48,19 +48,24 @@ _READONLY: Mapping[str, str] = {
 }
 
 
-class Configuration:
-    """The values in force. `offline` is `[authorization] offline` of the file."""
+_FROM_FILE = frozenset({"AllowOfflineTxForUnknownId", "LocalAuthorizeOffline"})
 
-    def __init__(self, changed: Mapping[str, str], offline: str, connectors: Callable[[], int]) -> None:
+
+class Configuration:
+    """The values in force. `offline` gives `[authorization] offline` of the file."""
+
+    def __init__(self, changed: Mapping[str, str], offline: Callable[[], str], connectors: Callable[[], int]) -> None:
         self._values = {key: changed.get(key, writable.default) for key, writable in _WRITABLE.items()}
+        self._changed = {key for key in changed if key in _WRITABLE}
         self._offline = offline
         self._connectors = connectors
 
     def _readonly(self) -> dict[str, str]:
+        offline = self._offline()
         return {
             **_READONLY,
-            "AllowOfflineTxForUnknownId": str(self._offline == "everyone").lower(),
-            "LocalAuthorizeOffline": str(self._offline != "nobody").lower(),
+            "AllowOfflineTxForUnknownId": str(offline == "everyone").lower(),
+            "LocalAuthorizeOffline": str(offline != "nobody").lower(),
             "NumberOfConnectors": str(self._connectors()),
         }
 
@@ -89,6 +94,13 @@ class Configuration:
     def put(self, name: str, value: str) -> None:
         """A change that `judge` has accepted and the store has kept."""
         self._values[name] = value
+        self._changed.add(name)
+
+    def source(self, name: str) -> str:
+        """Where the value in force is from: default, file, or changed (by the CSMS or on the spot)."""
+        if name in self._changed:
+            return "changed"
+        return "file" if name in _FROM_FILE else "default"
 
     def seconds(self, name: str) -> float:
         return float(self._values[name])

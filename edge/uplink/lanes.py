@@ -5,7 +5,7 @@ Filled from the store at the start and by `offer` after each commit; `sender.py`
 """
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 from edge.domain.delivery import Head, Order, Turns
@@ -35,6 +35,14 @@ class Lane:
     def put_first(self, messages: Sequence[Waiting]) -> None:
         """These come before the head."""
         self.waiting.extendleft(reversed(messages))
+
+    def put_back(self, messages: Sequence[Waiting], sent: int | None) -> None:
+        """These wait again, before what was stored after them; a head that was `sent` or tried stays where it is."""
+        again = {one.seq for one in messages}
+        was_tried = self.failures or self.ready_at or self.is_repaired
+        first = [one for one in list(self.waiting)[:1] if (was_tried or one.seq == sent) and one.seq not in again]
+        others = [one for one in list(self.waiting)[len(first) :] if one.seq not in again]
+        self.waiting = deque([*first, *sorted([*others, *messages], key=lambda one: one.seq)])
 
     def advance(self) -> Waiting:
         """The head is done with; the next one starts afresh."""
@@ -75,6 +83,16 @@ class Lanes:
                 for message in self._early.pop(one.no, ()):
                     self.offer(one.no, message)  # committed since the store was read
 
+    async def moved(self, connectors_moved: Sequence[ConnectorNo]) -> None:
+        """What waits on these connectors may have been another's before: all of it is due under their numbers."""
+        waiting = await self._store.write(delivery.lanes)
+        for lane in [self._lane_of[one] for one in connectors_moved if one in self._lane_of]:
+            queue = self[lane].waiting
+            known = {message.seq for message in queue}
+            more = [message for message in waiting.get(lane, ()) if message.seq not in known]
+            head, rest = list(queue)[:1], list(queue)[1:]  # the head may be on its way already
+            self[lane].waiting = deque([*head, *sorted([*rest, *more], key=lambda message: message.seq)])
+
     def offer(self, connector: ConnectorNo | None, message: Waiting) -> None:
         """A row was committed that the CSMS is to get. None: of the station itself."""
         lane = STATION_LANE if connector is None else self._lane_of.get(connector)
@@ -85,6 +103,24 @@ class Lanes:
         queue = self[lane].waiting
         if not queue or queue[-1].seq < message.seq:
             queue.append(message)
+
+    def offer_again(self, connector: ConnectorNo | None, messages: Sequence[Waiting], sent: int | None) -> None:
+        """A person wants these to go up after all; `sent` is the message that is on its way."""
+        lane = STATION_LANE if connector is None else self._lane_of.get(connector)
+        if lane is not None:  # else what waits for its number is read from the store then
+            self[lane].put_back(messages, sent)
+
+    def forget(self, removed: Collection[int]) -> None:
+        """These messages are not there any more: they made way for others (`edge/store/thinning.py`)."""
+        for lane in self._lanes.values():
+            if any(message.seq in removed for message in lane.waiting):
+                lane.waiting = deque(message for message in lane.waiting if message.seq not in removed)
+        for connector, early in self._early.items():
+            self._early[connector] = [message for message in early if message.seq not in removed]
+
+    def reorder(self, order: Order) -> None:
+        """From now on the lanes take turns like this."""
+        self._turns.order = order
 
     def choose(self, now: float) -> int | None:
         """The lane whose head is to be sent now."""

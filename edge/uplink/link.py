@@ -4,17 +4,13 @@ Implements `CsmsPort`. Chargers never see what happens here: while nothing is ac
 """
 
 import asyncio
-import ssl
-from base64 import b64encode
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import structlog
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import InvalidHandshake, InvalidStatus, InvalidURI, WebSocketException
-from websockets.typing import Subprotocol
+from websockets.exceptions import WebSocketException
 
 from edge.config import Uplink
 from edge.connection import Refusal, RpcConnection
@@ -28,11 +24,12 @@ from edge.ocppj.peer import CallReceived, RpcPeer
 from edge.store import delivery, exchange
 from edge.store.db import Store
 from edge.store.exchange import STATION, Kind, Moment, NewExchange
+from edge.tls.expiry import Shown
 from edge.uplink.commands import ACCEPTED, REJECTED, Commands, Outcome
 from edge.uplink.configuration import Configuration
+from edge.uplink.dialing import Dialer
 from edge.uplink.sender import NotRegistered, Sender
 
-CONNECT_WITHIN = 30.0
 ANSWER_WITHIN = 30.0
 BACK_OFF_FIRST = 1.0
 BACK_OFF_MOST = 64.0
@@ -71,7 +68,7 @@ class UplinkLink:
 
     def __init__(
         self,
-        settings: Uplink,
+        configured: Callable[[], Uplink | None],
         identity: Identity,
         store: Store,
         sender: Sender,
@@ -81,7 +78,7 @@ class UplinkLink:
         ids: Ids,
         moment: Callable[[], Moment],
     ) -> None:
-        self._settings = settings
+        self._configured = configured
         self._identity = identity
         self._store = store
         self._sender = sender
@@ -91,6 +88,7 @@ class UplinkLink:
         self._ids = ids
         self._moment = moment
         self._answered: OrderedDict[str, asyncio.Future[Outcome]] = OrderedDict()
+        self._dialer = Dialer(clock)
         self._connection: RpcConnection | None = None
         self._tasks: asyncio.TaskGroup | None = None
         self._executing: dict[asyncio.Task[None], None] = {}  # a dict, because a set has no order
@@ -98,8 +96,9 @@ class UplinkLink:
         self._must_boot = True
         self._boot_now = asyncio.Event()
         self._failures = 0
+        self._anew = asyncio.Event()
         self.status = UplinkStatus("offline", clock.utc_now())
-        self._log = structlog.get_logger("edge.uplink").bind(identity=settings.identity)
+        self._log = structlog.get_logger("edge.uplink")
 
     # --- CsmsPort
 
@@ -118,20 +117,40 @@ class UplinkLink:
             raise UplinkDown("the CSMS has not accepted us")
         return await self._sender.verdict(transaction, within)
 
+    def certificates(self) -> list[Shown]:
+        """What was shown on the last connection, by us and by the CSMS."""
+        return self._dialer.certificates()
+
     # --- connecting
 
     async def run(self) -> None:
         """Connect, again and again. A defect in one session costs that session."""
         while True:
+            self._anew.clear()
+            settings = self._configured()  # a changed one counts from one connection to the next
+            if settings is None:
+                self._become("offline")
+                self.status.last_error = "no uplink is configured"
+                await self._anew.wait()
+                continue
+            self._log = structlog.get_logger("edge.uplink").bind(identity=settings.identity)
             try:
-                await self._session()
+                await self._session(settings)
             except* (OSError, WebSocketException, TimeoutError, UplinkDown, LinkLost) as errors:
-                self.status.last_error = _in_words(_first(errors), self._settings.url)
+                self.status.last_error = _in_words(_first(errors))
                 self._log.warning("uplink_lost", why=self.status.last_error)
             except* Exception:  # noqa: BLE001 - the supervisor of the uplink (style 16)
                 self.status.last_error = "internal error, see the log"
                 self._log.exception("uplink_failed")
             await self._back_off()
+
+    async def connect_anew(self) -> None:
+        """End what there is and connect with the settings in force now; the CSMS hears who we are again."""
+        self._must_boot = True
+        self._failures = 0
+        self._anew.set()
+        if self._connection is not None:
+            await self._connection.close(1001, "the configuration has changed")
 
     def _become(self, state: str) -> None:
         if state != self.status.state:
@@ -153,15 +172,22 @@ class UplinkLink:
         wait += self._ids.jitter(wait)
         self._failures = min(self._failures + 1, 10)
         self.status.next_attempt_at = self._clock.utc_now() + timedelta(seconds=wait)
-        await asyncio.sleep(wait)
+        try:
+            async with asyncio.timeout_at(self._clock.monotonic() + wait):
+                await self._anew.wait()
+        except TimeoutError:
+            pass
         self.status.next_attempt_at = None
 
-    async def _session(self) -> None:
+    async def _session(self, settings: Uplink) -> None:
         """One connection, from the handshake to its end."""
-        await self._check_epoch()
+        await self._check_epoch(settings)
         self._become("connecting")
-        socket = await self._connect()
+        ping = self._configuration.seconds("WebSocketPingInterval")
+        socket = await self._dialer.dial(settings, ping or None)
         try:
+            if self._anew.is_set():
+                return  # changed while we were connecting
             self._answered.clear()
             self.status.connected_at, self.status.version = self._clock.utc_now(), "1.6"
             peer = RpcPeer("1.6", Side.CSMS, CSMS_LIMITS)
@@ -169,11 +195,15 @@ class UplinkLink:
             self._connection = connection
             async with asyncio.TaskGroup() as tasks:
                 self._tasks = tasks
-                self._executing[tasks.create_task(self._work(connection))] = None
+                self._executing[tasks.create_task(self._work(connection, settings))] = None
                 await connection.run()
                 for task in self._executing:
                     task.cancel()  # nobody is there any more to be answered
-            self.status.last_error = f"the CSMS closed the connection (code {socket.close_code})"
+            self.status.last_error = (
+                "connecting anew: the configuration has changed"
+                if self._anew.is_set()
+                else f"the CSMS closed the connection (code {socket.close_code})"
+            )
             self._log.warning("uplink_closed", code=socket.close_code, reason=socket.close_reason)
         finally:
             self._connection = self._tasks = None
@@ -181,9 +211,8 @@ class UplinkLink:
             self.status.connected_at = None
             await socket.close()
 
-    async def _check_epoch(self) -> None:
+    async def _check_epoch(self, settings: Uplink) -> None:
         """Never send what another CSMS has begun to know (law 9)."""
-        settings = self._settings
         epoch, foreign = await self._store.write(
             lambda db: (
                 epoch := delivery.open_epoch(db, settings.identity, settings.url, "1.6"),
@@ -198,38 +227,13 @@ class UplinkLink:
                 "they are delivered"
             )
 
-    async def _connect(self) -> ClientConnection:
-        settings = self._settings
-        headers = {}
-        if settings.password is not None:
-            credentials = settings.identity.encode() + b":" + settings.password
-            headers["Authorization"] = "Basic " + b64encode(credentials).decode()
-        ping = self._configuration.seconds("WebSocketPingInterval")
-        socket = await connect(
-            f"{settings.url.rstrip('/')}/{settings.identity}",
-            subprotocols=[Subprotocol("ocpp1.6")],
-            additional_headers=headers,
-            ssl=_tls(settings) if settings.url.startswith("wss:") else None,
-            compression=None,
-            max_size=CSMS_LIMITS.max_characters,
-            open_timeout=CONNECT_WITHIN,
-            ping_interval=ping or None,
-            ping_timeout=20.0,
-            close_timeout=5.0,
-            proxy=None,
-        )
-        if socket.subprotocol != "ocpp1.6":
-            await socket.close(1002, "no common OCPP version")
-            raise UplinkDown("the CSMS does not speak ocpp1.6 at this address")
-        return socket
-
     # --- registered
 
-    async def _work(self, connection: RpcConnection) -> None:
+    async def _work(self, connection: RpcConnection, settings: Uplink) -> None:
         lost = 0.0
         while True:
-            if self._needs_boot():
-                await self._register(connection)
+            if self._needs_boot(settings):
+                await self._register(connection, settings)
             self._become("accepted")
             self.status.last_error = None
             assert self.status.epoch is not None
@@ -248,16 +252,16 @@ class UplinkLink:
         """The CSMS has answered: the next connection may be tried early again."""
         self._failures = 0
 
-    def _needs_boot(self) -> bool:
+    def _needs_boot(self, settings: Uplink) -> bool:
         """interface.md: at start, on a change, and on a reconnect only when the CSMS needs it."""
-        if self._must_boot or self._booted_at is None or self._settings.boot_on_reconnect == "always":
+        if self._must_boot or self._booted_at is None or settings.boot_on_reconnect == "always":
             return True
         is_old = self._clock.utc_now() - self._booted_at > BOOT_AGAIN_AFTER
-        return is_old and self._settings.boot_on_reconnect == "auto"
+        return is_old and settings.boot_on_reconnect == "auto"
 
-    async def _register(self, connection: RpcConnection) -> None:
+    async def _register(self, connection: RpcConnection, settings: Uplink) -> None:
         """BootNotification until it is accepted. Rejected: total silence until the interval is over (C.2)."""
-        identity, settings = self._identity, self._settings
+        identity = self._identity
         boot = dialect.boot(settings.vendor, settings.model, identity.serial, identity.firmware, identity.meter)
         while True:
             self._become("pending")
@@ -335,33 +339,13 @@ class UplinkLink:
         return Outcome(REJECTED)
 
 
-def _tls(settings: Uplink) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=None if settings.ca_file is None else str(settings.ca_file))
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    if settings.cert_file is not None:
-        context.load_cert_chain(settings.cert_file, settings.key_file)
-    return context
-
-
 def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:
     first = errors.exceptions[0]
     return _first(first) if isinstance(first, BaseExceptionGroup) else first
 
 
-def _in_words(error: BaseException, url: str) -> str:
-    """Why the CSMS cannot be reached, for a person who is to mend it."""
-    match error:
-        case ssl.SSLCertVerificationError():
-            return f"the certificate of {url} is not trusted: {error.verify_message}"
-        case InvalidStatus():
-            code = error.response.status_code
-            hint = {401: ": wrong password", 403: ": wrong password", 404: ": identity not known there"}.get(code, "")
-            return f"the CSMS refused the connection with HTTP {code}{hint}"
-        case TimeoutError():
-            return f"{url} did not answer within {CONNECT_WITHIN:g} s"
-        case ConnectionRefusedError():
-            return f"nobody listens at {url}"
-        case InvalidHandshake() | InvalidURI():
-            return f"{url} is no OCPP endpoint: {error}"
-        case _:
-            return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+def _in_words(error: BaseException) -> str:
+    """Why the connection ended, for a person who is to mend it."""
+    if isinstance(error, UplinkDown | LinkLost):
+        return str(error)
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

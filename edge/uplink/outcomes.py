@@ -18,7 +18,7 @@ from edge.domain.delivery import Consequence, after_refusal, back_off
 from edge.domain.ids import TransactionNo
 from edge.domain.ports import CallTimedOut, Clock, UplinkDown
 from edge.jsontypes import JsonValue, Payload
-from edge.ocppj import actions, schemas
+from edge.ocppj import actions
 from edge.ocppj.frames import CallError, CallResult, encode_json
 from edge.store import Connection, delivery, exchange, tokens, transactions
 from edge.store.db import Store
@@ -26,6 +26,7 @@ from edge.store.delivery import Message, Waiting
 from edge.store.exchange import Kind, Moment, NewExchange
 from edge.uplink.configuration import Configuration
 from edge.uplink.lanes import Lanes
+from edge.uplink.second_try import second_try
 from edge.uplink.station import Station
 
 VERSION = "1.6"
@@ -213,7 +214,7 @@ class Outcomes:
         attempts = message.attempts + 1
         after = after_refusal(
             attempts,
-            is_repairable=schemas.without_forbidden(VERSION, sent.action, sent.payload)[0] != sent.payload,
+            is_repairable=second_try(VERSION, sent.action, sent.payload)[0] != sent.payload,
             was_repaired=sent.is_repaired,
             settings=self._configuration.retry,
         )

@@ -8,9 +8,10 @@ is all there is of an "offline mode".
 import asyncio
 import json
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import NamedTuple
 
 import structlog
@@ -22,7 +23,7 @@ from edge.domain.delivery import back_off
 from edge.domain.ids import ConnectorNo, TransactionNo
 from edge.domain.ports import CallTimedOut, Clock, EdgeError, LinkLost, PeerRefused, UplinkDown
 from edge.jsontypes import Payload
-from edge.ocppj import actions, schemas
+from edge.ocppj import actions
 from edge.ocppj.frames import CallError, CallResult, encode_json
 from edge.store import Connection, boots, delivery, exchange, transactions
 from edge.store.db import CommitFailed, Store
@@ -31,6 +32,7 @@ from edge.store.exchange import Kind, Moment
 from edge.uplink.configuration import Configuration
 from edge.uplink.lanes import Lane, Lanes
 from edge.uplink.outcomes import VERSION, Outcomes, Sent
+from edge.uplink.second_try import second_try
 from edge.uplink.station import Station
 
 ANSWER_WITHIN = 30.0
@@ -99,11 +101,24 @@ class Sender:
         self._lanes.offer(connector, message)
         self._wake.set()
 
+    def offer_again(self, connector: ConnectorNo | None, messages: Sequence[Waiting]) -> None:
+        """These were parked, and a person wants the CSMS to get them after all."""
+        sent = None if self.outstanding is None else self.outstanding.message.row.seq
+        self._lanes.offer_again(connector, messages, sent)
+        self._wake.set()
+
     async def connectors_numbered(self, new: Sequence[ConnectorNo]) -> None:
         """These connectors have a number now: what waited for it is due."""
+        await self._look_up(partial(self._lanes.numbered, new))
+
+    async def connectors_moved(self, moved: Sequence[ConnectorNo]) -> None:
+        """These connectors have another charger now: what it had said before is due under their numbers."""
+        await self._look_up(partial(self._lanes.moved, moved))
+
+    async def _look_up(self, what: Callable[[], Coroutine[None, None, None]]) -> None:
         while True:
             try:
-                await self._lanes.numbered(new)
+                await what()
                 break
             except CommitFailed as error:
                 self._log.error("connectors_not_looked_up", why=str(error))
@@ -242,6 +257,12 @@ class Sender:
 
     async def _tell(self, connector: int, payload: Payload) -> None:
         answer = await self._call("StatusNotification", payload)
+        if isinstance(answer, CallError) and actions.is_permanent(answer.code):
+            # As with any message: once more without what the schema forbids (interface.md, guarantee 2).
+            better, losses = second_try(VERSION, "StatusNotification", payload)
+            if better != payload:
+                self._log.warning("status_sent_changed", connector=connector, code=answer.code, changes=list(losses))
+                answer = await self._call("StatusNotification", better)
         if isinstance(answer, CallError):
             self._log.warning("status_refused", connector=connector, code=answer.code, why=answer.description)
         is_lost = answer is None or (isinstance(answer, CallError) and not actions.is_permanent(answer.code))
@@ -310,9 +331,8 @@ class Sender:
             late_ms = boots.offset_ms(db, message.row.boot_no, message.row.at_mono_ms)
             payload = dialect.later(payload, late_ms) if late_ms else payload
         if is_repaired:
-            payload, losses = schemas.without_forbidden(VERSION, message.row.action or "", payload)
-            left_out = [{"path": list(loss.path), "why": loss.message} for loss in losses]
-            row = self._outcomes.note(message, Kind.DECISION, encode_json({"left_out": left_out}))
+            payload, losses = second_try(VERSION, message.row.action or "", payload)
+            row = self._outcomes.note(message, Kind.DECISION, encode_json({"left_out": list(losses)}))
             exchange.append(db, row)
         if is_repaired or message.row.action in delivery.START_OR_STOP:
             delivery.bind(db, seq, self._outcomes.epoch, encode_json(payload))
@@ -326,7 +346,7 @@ def _fail(question: _Question, error: EdgeError) -> None:
 
 def render(message: Message) -> Payload:
     """The payload for the CSMS: a pure function of the row, its connector and the id that the CSMS gave."""
-    received: Payload = json.loads(message.row.text)[3]
+    received = exchange.payload(message.row)
     is_stop = message.row.action == "StopTransaction"
     return bound_ids.bind(received, message.upstream_connector, message.upstream_tx, is_stop=is_stop)
 

@@ -10,8 +10,9 @@ from datetime import datetime
 from edge.dialects.v16 import station as dialect
 from edge.domain.ports import Clock, Ids
 from edge.domain.readings import SiteReading
+from edge.jsontypes import Payload
 from edge.ocppj.frames import call_text
-from edge.store import Connection, exchange, transactions
+from edge.store import Connection, exchange, thinning, transactions
 from edge.store.db import CommitFailed, Store
 from edge.store.delivery import Waiting
 from edge.store.exchange import STATION, Kind, Moment, NewExchange
@@ -44,8 +45,9 @@ class SiteReports:
         self._moment = moment
         self._reading = reading
 
-    async def run(self) -> None:
+    async def run(self, tick: Callable[[], None] = lambda: None) -> None:
         while True:
+            tick()
             interval = self._configuration.seconds("ClockAlignedDataInterval")
             wait = IDLE if interval == 0 else until_next(self._clock.utc_now(), interval)
             await asyncio.sleep(min(wait, IDLE))
@@ -63,10 +65,11 @@ class SiteReports:
         text = call_text(self._ids.message_id(), "MeterValues", values)
         at = self._moment()
         try:
-            waiting = await self._store.write(lambda db: _record(db, text, at))
+            waiting = await self._store.write(lambda db: _record(db, values, text, at))
         except CommitFailed:
             return  # nothing was promised to anyone; the store has logged it
-        self._sender.offer(None, waiting)
+        if waiting is not None:
+            self._sender.offer(None, waiting)
 
 
 def until_next(now: datetime, interval: float) -> float:
@@ -75,7 +78,10 @@ def until_next(now: datetime, interval: float) -> float:
     return interval - since_midnight % interval
 
 
-def _record(db: Connection, text: str, at: Moment) -> Waiting:
+def _record(db: Connection, values: Payload, text: str, at: Moment) -> Waiting | None:
+    """None when the store is all but full: then no values at intervals are stored."""
     tx_no = transactions.meter_stream(db, None, None, exchange.peek_seq(db))
+    if not thinning.admits(db, tx_no, values, at):
+        return None
     row = NewExchange(at, STATION, Kind.SYNTHETIC, text, action="MeterValues", version=VERSION, tx_no=tx_no, relay=True)
     return Waiting(exchange.append(db, row), is_start_or_stop=False)

@@ -98,10 +98,11 @@ class Station:
         if self._news.get(connector) is payload:
             del self._news[connector]
 
-    async def run(self) -> None:
+    async def run(self, tick: Callable[[], None] = lambda: None) -> None:
         """Look again whenever something changed, and when a grace time is over."""
         wake_at: float | None = self._clock.monotonic()  # also after a look that failed
         while True:
+            tick()
             try:
                 async with asyncio.timeout_at(wake_at):
                     await self._changed.wait()
@@ -116,7 +117,7 @@ class Station:
         this_look = self._looks
         seen = await self._store.write(_look_up)
         if this_look < self._applied:
-            return None  # a later look has been here already
+            return self._clock.monotonic() + TELL_AGAIN_AFTER  # a later look has been here already
         self._applied = this_look
         self.connector_count = len(seen)
         now, wall = self._clock.monotonic(), self._clock.utc_now()

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import sqlite3
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,8 +13,9 @@ import pytest
 from edge.chargers import records, starts
 from edge.chargers.intake import Intake, Parts
 from edge.chargers.records import Recorded, Said, Stored
+from edge.chargers.roster import Presence
 from edge.chargers.starts import Policy, StartRecorded
-from edge.config import Authorization, ChargerDefaults
+from edge.config import Authorization, Config, Site
 from edge.dialects.v16 import observe, replies
 from edge.domain.authorization import OfflinePolicy, Source, UplinkState, Verdict
 from edge.domain.events import (
@@ -26,6 +26,7 @@ from edge.domain.events import (
     TransactionStarted,
 )
 from edge.domain.ids import ChargerId, ChargerNo, ConnectorNo, CsmsTransactionId, IdToken, TransactionNo
+from edge.domain.peculiarities import Peculiarity, Rule
 from edge.domain.ports import UplinkDown
 from edge.jsontypes import Payload
 from edge.ocppj.frames import Call, call_text
@@ -50,13 +51,13 @@ class Speaker:
     no: ChargerNo
     messages: int = 0
     boot_no: int = 1
-    flaws: tuple[str, ...] = field(default=())
+    peculiar: tuple[Peculiarity, ...] = field(default=())
 
     def said(self, action: str, payload: Payload) -> Said:
         self.messages += 1
         message_id = f"{self.no}/{self.messages}"
         call = Call(message_id, action, payload, call_text(message_id, action, payload))
-        return Said(self.no, "1.6", call, moment(self.messages, self.boot_no), self.flaws)
+        return Said(self.no, "1.6", call, moment(self.messages, self.boot_no), self.peculiar)
 
     def start(self, policy: Policy = EVERYONE, **changed: Any) -> StartRecorded:
         payload = start_payload(**changed)
@@ -276,7 +277,7 @@ def test_a_token_that_nobody_waits_for_is_decided_like_any_other(charger: Speake
 
 
 def test_what_breaks_the_schema_is_noted_and_kept(charger: Speaker) -> None:
-    charger.flaws = ("meterStart: is a string",)
+    charger.peculiar = (Peculiarity(Rule.SCHEMA_VIOLATED, "meterStart: is a string"),)
     start = charger.start(meterStart="100")
     assert charger.rules() == ["schema_violated"]
     assert start.recorded.rules == ()  # it is counted where it is found
@@ -672,8 +673,7 @@ async def test_what_was_stored_is_offered_to_the_sender_also_when_the_link_ended
             csms=NoCsms(),
             moment=moment,
             transaction_id_base=BASE,
-            defaults=ChargerDefaults(),
-            authorization=Authorization(offline="everyone"),
+            config=lambda: Config(Site("depot-7"), (), authorization=Authorization(offline="everyone")),
             stops_on_invalid_id=lambda: True,
             on_stored=offered.append,
             on_connectors=lambda _new: None,
@@ -681,7 +681,7 @@ async def test_what_was_stored_is_offered_to_the_sender_also_when_the_link_ended
         )
         no = await store.write(lambda db: connectors.enrol(db, ChargerId("cp-01"), connectors.KNOWN, "file"))
         await store.write(lambda db: connectors.count(db, no, 1))
-        intake = Intake(ChargerId("cp-01"), no, "1.6", parts, Counter())
+        intake = Intake(ChargerId("cp-01"), no, "1.6", parts, Presence())
         for name in payloads:
             offered.clear()
             if name == action:

@@ -21,6 +21,7 @@ from edge.config import (
     Uplink,
     load,
 )
+from tests.tls.authority import SAMPLE
 
 
 def test_the_full_example_is_read_as_it_is_written(checked, full, gateway):
@@ -121,7 +122,7 @@ def test_an_address_is_split_into_host_and_port(checked, minimal, address, host,
 
 def test_relative_paths_count_from_the_folder_of_the_file(checked, full, gateway, monkeypatch):
     (gateway / "own.toml").touch()
-    (gateway / "ca.pem").touch()
+    (gateway / "ca.pem").write_text(SAMPLE)
     monkeypatch.chdir("/")
     config, problems = checked(
         full.replace("/var/lib/edge/edge.db", "data/edge.db")

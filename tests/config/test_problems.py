@@ -59,7 +59,7 @@ IDENTITY = "expected an identity of 1 to 48 characters without ':' and '/'"
 NAME = "expected a name of 1 to 48 characters without ':' and '/'"
 ADDRESS = 'expected HOST:PORT, such as "0.0.0.0:8887" or "[::]:8887"'
 URL = "expected ws://HOST[:PORT]/PATH or wss://… without user, query and identity (it is appended)"
-TCP = 'expected tcp://HOST:PORT, such as "tcp://192.0.2.20:502"'
+MODBUS = 'expected tcp://HOST[:PORT], rtu:///dev/TTY[?baudrate=9600&parity=N&stopbits=1] or rtu+tcp://HOST:PORT, such as "tcp://192.0.2.20:502"'
 PHASES = 'expected the charger\'s phases in order, such as "L1L2L3", "L2L3L1" or "L3"'
 READABLE = "expected the name of a file that can be read"
 
@@ -106,8 +106,8 @@ VALUES = {
     "address: bad IPv6": ("0.0.0.0:8887", "[:::]:8887", "", "listener[#1].address", f'{ADDRESS}, got the string "[:::]:8887"'),
     "address: missing": ('address = "0.0.0.0:8887"\n', "", "[[listener]]", "listener[#1].address", f"missing, {ADDRESS}"),
     "path: slash at the end": ('"/ocpp"', '"/ocpp/"', "", "listener[#1].path", 'expected a path such as "/ocpp", without a slash at its end, got the string "/ocpp/"'),
-    "listener with TLS": ("security_profile = 1", "security_profile = 2", "", "listener[#1].security_profile", "the integer 2 is not built yet, expected one of: 0 | 1"),
-    "listener's profile": ("security_profile = 1", "security_profile = 7", "", "listener[#1].security_profile", "expected one of: 0 | 1, got the integer 7"),
+    "listener with client certificates": ("security_profile = 1", "security_profile = 3", "", "listener[#1].security_profile", "the integer 3 is not built yet, expected one of: 0 | 1 | 2"),
+    "listener's profile": ("security_profile = 1", "security_profile = 7", "", "listener[#1].security_profile", "expected one of: 0 | 1 | 2, got the integer 7"),
     "uplink's profile": ("security_profile = 2", "security_profile = 4", "", "uplink.security_profile", "expected one of: 0 | 1 | 2 | 3, got the integer 4"),
     "url: http": ("wss://csms.example.com/ocpp", "https://csms.example.com", "", "uplink.url", f'{URL}, got the string "https://csms.example.com"'),
     "url: user": ("wss://csms", "wss://me:secret@csms", "", "uplink.url", f'{URL}, got the string "wss://me:secret@csms.example.com/ocpp"'),
@@ -130,10 +130,16 @@ VALUES = {
     "circuit: own parent": ('parent = "main"', 'parent = "hall-a"', "", "circuit[hall-a].parent", "hall-a → hall-a is a ring, expected a circuit that is not fed by hall-a"),
     "circuit: ring": ("limit = 250", 'limit = 250\nparent = "hall-a"', 'parent = "hall-a"', "circuit[main].parent", "main → hall-a → main is a ring, expected a circuit that is not fed by main"),
     "circuit: parent": ('parent = "main"', 'parent = "mian"', "", "circuit[hall-a].parent", 'no circuit "mian" (did you mean "main"?); expected one of: main | hall-a'),
-    "meter: rtu": ("tcp://192.0.2.20:502", "rtu:///dev/ttyUSB0?baudrate=9600", "", "meter[grid].connection", f'the string "rtu:///dev/ttyUSB0?baudrate=9600" is not built yet, {TCP}'),
-    "meter: rtu over tcp": ("tcp://192.0.2.20:502", "rtu+tcp://192.0.2.20:502", "", "meter[grid].connection", f'the string "rtu+tcp://192.0.2.20:502" is not built yet, {TCP}'),
-    "meter: no port": ("tcp://192.0.2.20:502", "tcp://192.0.2.20", "", "meter[grid].connection", f'{TCP}, got the string "tcp://192.0.2.20"'),
-    "meter: port 0": ("tcp://192.0.2.20:502", "tcp://192.0.2.20:0", "", "meter[grid].connection", f'{TCP}, got the string "tcp://192.0.2.20:0"'),
+    "meter: no scheme": ("tcp://192.0.2.20:502", "192.0.2.20", "", "meter[grid].connection", f'{MODBUS}, got the string "192.0.2.20": it has to begin with "tcp://", "rtu://" or "rtu+tcp://"'),
+    "meter: other scheme": ("tcp://192", "http://192", "", "meter[grid].connection", f'{MODBUS}, got the string "http://192.0.2.20:502": "http://" is not known'),
+    "meter: two slashes": ("tcp://192.0.2.20:502", "rtu://dev/ttyUSB0", "", "meter[grid].connection", f'{MODBUS}, got the string "rtu://dev/ttyUSB0": the device is a path with three slashes before it, such as "rtu:///dev/ttyUSB0"'),
+    "meter: parity": ("tcp://192.0.2.20:502", "rtu:///dev/ttyUSB0?parity=X", "", "meter[grid].connection", f'{MODBUS}, got the string "rtu:///dev/ttyUSB0?parity=X": parity is N, E or O, not "X"'),
+    "meter: gateway without port": ("tcp://192.0.2.20:502", "rtu+tcp://192.0.2.21", "", "meter[grid].connection", f'{MODBUS}, got the string "rtu+tcp://192.0.2.21": the gateway\'s port is missing, such as rtu+tcp://192.0.2.21:4196'),
+    "meter: port 0": ("tcp://192.0.2.20:502", "tcp://192.0.2.20:0", "", "meter[grid].connection", f'{MODBUS}, got the string "tcp://192.0.2.20:0": port 0 does not exist'),
+    "meter: phases": ("unit = 1", 'phases = "L4"', "", "meter[grid].phases", 'expected the meter\'s phases in order, such as "L1L2L3", "L2L3L1" or "L3", got the string "L4"'),
+    "meter: ratio": ("unit = 1", "ct_ratio = 0", "", "meter[grid].ct_ratio", "expected a number above 0, at most 100000, got the integer 0"),
+    "meter: invert": ("unit = 1", "invert = 1", "", "meter[grid].invert", "expected true or false, got the integer 1"),
+    "meter: serial unit": ('"tcp://192.0.2.20:502"\nunit = 1', '"rtu:///dev/ttyUSB0"\nunit = 0', "unit = 0", "meter[grid].unit", "expected 1 to 247 on a serial line, got 0"),
     "meter: unit": ("unit = 1", "unit = 256", "", "meter[grid].unit", "expected an integer from 0 to 255, got the integer 256"),
     "meter: profile": ('"eastron-sdm630"', '"eastron-sdm603"', "", "meter[grid].profile", 'no profile "eastron-sdm603" (did you mean "eastron-sdm630"?); expected a path or one of: abb-b23 | eastron-sdm630'),
     "meter: profile's path": ('"eastron-sdm630"', '"own.toml"', "", "meter[grid].profile", 'no such file "own.toml"; expected the path of a meter profile'),
@@ -142,7 +148,7 @@ VALUES = {
     "unknown key": ("retention_days = 90", "retention = 90", "", "store.retention", 'unknown key (did you mean "retention_days"?); expected one of: path | retention_days | max_size_mb'),
     "unknown key: quoted": ("retention_days = 90", '"a b" = 90', "", "store.a b", "unknown key; expected one of: path | retention_days | max_size_mb"),
     "secret in the file": ("tolerate = []", 'password = "x"', "", "charger[CP-01].password", 'unknown key (did you mean "password_file"?); expected one of: id | password_file | circuit | max_current | phases | evses | tolerate'),
-    "field's name instead of the key": ('address = "0.0.0.0:8887"', 'address = "0.0.0.0:8887"\nport = 1', "port = 1", "listener[#1].port", "unknown key; expected one of: address | path | security_profile"),
+    "field's name instead of the key": ('address = "0.0.0.0:8887"', 'address = "0.0.0.0:8887"\nport = 1', "port = 1", "listener[#1].port", "unknown key; expected one of: address | path | security_profile | cert_file | key_file | second_cert_file | second_key_file | client_ca_file"),
     "table: array of tables": ("[authorization]", "[[authorization]]", "", "authorization", "expected a table [authorization], got a list"),
     "array: table": ("[[meter]]", "[meter]", "", "meter", "expected an array of tables: write [[meter]]"),
     "array: other values": ("[site]", "circuit = [1]\n[site]", "", "circuit", "expected an array of tables [[circuit]], got a list"),

@@ -46,6 +46,26 @@ def requested(*words: str) -> Request:
         (["start", "CP-01/2", "--token", "T"], {"charger": "CP-01", "evse": 2, "connector": None, "token": "T"}),
         (["start", "CP-01/2/1", "--token", "T"], {"charger": "CP-01", "evse": 2, "connector": 1, "token": "T"}),
         (["stop", "42"], {"session": "S42"}),
+        (["forget", "CP-03"], {"charger": "CP-03", "force": False}),
+        (["forget", "CP-03", "--force"], {"charger": "CP-03", "force": True}),
+        (["replace", "CP-03", "CP-17"], {"old": "CP-03", "new": "CP-17", "password": None, "force": False}),
+        (["reset", "CP-01"], {"charger": "CP-01", "hard": False, "force": False}),
+        (["reset", "CP-01", "--hard", "--force"], {"charger": "CP-01", "hard": True, "force": True}),
+        (["unlock", "CP-01/2"], {"charger": "CP-01", "evse": 2, "connector": None}),
+        (["availability", "CP-01", "off"], {"charger": "CP-01", "evse": None, "connector": None, "on": False}),
+        (["availability", "CP-01/2/1", "on"], {"charger": "CP-01", "evse": 2, "connector": 1, "on": True}),
+        (
+            ["trigger", "CP-01", "heartbeat"],
+            {"charger": "CP-01", "evse": None, "connector": None, "message": "heartbeat"},
+        ),
+        (["get"], {"charger": None, "keys": []}),
+        (["get", "CP-01"], {"charger": "CP-01", "keys": []}),
+        (["get", "CP-01", "A", "B"], {"charger": "CP-01", "keys": ["A", "B"]}),
+        (["get", "--station"], {"charger": None, "keys": []}),
+        (["get", "A", "--station", "--json"], {"charger": None, "keys": ["A"]}),
+        (["set", "CP-01", "A", "-1"], {"charger": "CP-01", "key": "A", "value": "-1", "once": False}),
+        (["set", "CP-01", "A", "", "--once"], {"charger": "CP-01", "key": "A", "value": "", "once": True}),
+        (["set", "--station", "A", "7"], {"charger": None, "key": "A", "value": "7", "once": False}),
     ],
 )
 def test_command_line_becomes_its_request(words, args):
@@ -97,11 +117,23 @@ def test_password_of_an_adopted_charger_travels_as_base64_without_its_line_end(f
         (["sessions", "--since", "yesterday"], "'yesterday' is neither a duration"),
         (["sessions", "--since", "999999999d"], "is neither a duration"),
         (["queue", "show", "x"], "invalid int value: 'x'"),
-        (["queue", "drop", "5"], "invalid choice: 'drop'"),
+        (["queue", "drop", "x"], "invalid int value: 'x'"),
         (["adopt", "CP-07", "--password-file", "/nonexistent"], "cannot read /nonexistent: No such file"),
         (["status", "--jso"], "Unrecognized arguments: --jso"),
         (["run", "--json"], "Unrecognized arguments: --json"),
         (["--socket", "/x", "run"], "takes its socket from the configuration"),
+        (["forget"], "required: ID"),
+        (["replace", "CP-03"], "required: NEW"),
+        (["reset"], "required: CHARGER"),
+        (["unlock", "CP-01/x"], "is not CHARGER"),
+        (["availability", "CP-01"], "required: on|off"),
+        (["availability", "CP-01", "maybe"], "invalid choice: 'maybe'"),
+        (["trigger", "CP-01"], "required: MESSAGE"),
+        (["set"], "required: CHARGER KEY VALUE"),
+        (["set", "HeartbeatInterval", "60"], "For a key of the station: edge set --station HeartbeatInterval 60"),
+        (["set", "CP-01", "A", "1", "2"], "CHARGER KEY VALUE are wanted, not 4 words"),
+        (["set", "--station", "A"], "--station takes KEY VALUE, not 1 words"),
+        (["set", "--station", "A", "1", "--once"], "--once is for chargers"),
     ],
 )
 def test_wrong_usage_exits_2_and_says_what_is_wrong(words, complaint, capsys):
@@ -128,7 +160,8 @@ def test_version_is_the_installed_one(capsys):
 
 
 COMMANDS = ["run", "check", "status", "uplink", "meter"]
-COMMANDS += ["chargers", "adopt"]
+COMMANDS += ["chargers", "adopt", "forget", "replace", "reset", "unlock", "availability", "trigger"]
+COMMANDS += ["get", "set"]
 COMMANDS += ["sessions", "session", "start", "stop"]
 COMMANDS += ["trace", "queue"]
 

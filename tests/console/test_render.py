@@ -76,7 +76,8 @@ def test_escape_sequences_of_a_charger_do_not_reach_the_terminal():
     assert printable({"a\x1b": ["\r", 1, None, True, "ä€"]}) == {"a\\x1b": ["\\r", 1, None, True, "ä€"]}
 
 
-@pytest.mark.parametrize("command", ["status", "chargers", "sessions", "session", "queue", "uplink", "meter", "start"])
+@pytest.mark.parametrize("command", ["status", "chargers", "sessions", "session", "queue", "uplink", "meter", "start",
+    "adopt", "forget", "replace", "reset", "unlock", "availability", "trigger", "get", "set"])  # fmt: skip
 def test_a_document_without_its_members_does_not_break_the_client(command):
     assert printer(command, {})({"v": 1}, PLAIN_80)
 

@@ -2,7 +2,7 @@
 
 import copy
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given, settings
@@ -41,6 +41,11 @@ KINDS = {
     "StatusNotification": ConnectorStatusChanged,
     "StopTransaction": TransactionEnded,
 }
+
+
+def measured(connector, transaction, at, register, last_at=None):
+    """Of one sample, if `last_at` does not say otherwise."""
+    return EnergyMeasured(connector, transaction, at, register, last_at=last_at or at)
 
 
 # --- what each action tells
@@ -267,7 +272,7 @@ def register(*samples):
 
 
 def test_values_tell_of_their_connector_transaction_time_and_register():
-    assert observe.observe("MeterValues", values(sampled())) == EnergyMeasured(1, "7", NINE, 1234)
+    assert observe.observe("MeterValues", values(sampled())) == measured(1, "7", NINE, 1234)
 
 
 @pytest.mark.parametrize(
@@ -349,23 +354,25 @@ def test_the_register_of_several_samples_is_the_last_one_and_their_time_the_firs
         {"timestamp": "2026-11-21T09:01:00Z", "sampledValue": [sampled("2")]},
         {"timestamp": "2026-11-21T09:02:00Z", "sampledValue": [sampled("3", phase="L1")]},
     ]
-    assert observe.observe("MeterValues", values(meterValue=samples)) == EnergyMeasured(1, "7", NINE, 2)
+    assert observe.observe("MeterValues", values(meterValue=samples)) == measured(
+        1, "7", NINE, 2, NINE + timedelta(minutes=2)
+    )
 
 
 @pytest.mark.parametrize(
     ("meter_value", "expected"),
     [
         # Huawei: an object instead of a list (J.2, 30)
-        ({"timestamp": AT, "sampledValue": [sampled()]}, EnergyMeasured(1, "7", NINE, 1234)),
-        ({"timestamp": AT, "sampledValue": sampled()}, EnergyMeasured(1, "7", NINE, 1234)),
-        ([{"timestamp": AT, "sampledValue": sampled()}], EnergyMeasured(1, "7", NINE, 1234)),
-        ([{"timestamp": AT}], EnergyMeasured(1, "7", NINE, None)),
-        ([{"timestamp": AT, "sampledValue": "1234"}], EnergyMeasured(1, "7", NINE, None)),
-        ([{"timestamp": AT, "sampledValue": 5}], EnergyMeasured(1, "7", NINE, None)),
-        ([{"sampledValue": [sampled()]}], EnergyMeasured(1, "7", None, 1234)),
-        ([5, None, {"timestamp": AT, "sampledValue": [sampled()]}], EnergyMeasured(1, "7", NINE, 1234)),
-        ([{}], EnergyMeasured(1, "7", None, None)),
-        ({}, EnergyMeasured(1, "7", None, None)),
+        ({"timestamp": AT, "sampledValue": [sampled()]}, measured(1, "7", NINE, 1234)),
+        ({"timestamp": AT, "sampledValue": sampled()}, measured(1, "7", NINE, 1234)),
+        ([{"timestamp": AT, "sampledValue": sampled()}], measured(1, "7", NINE, 1234)),
+        ([{"timestamp": AT}], measured(1, "7", NINE, None)),
+        ([{"timestamp": AT, "sampledValue": "1234"}], measured(1, "7", NINE, None)),
+        ([{"timestamp": AT, "sampledValue": 5}], measured(1, "7", NINE, None)),
+        ([{"sampledValue": [sampled()]}], measured(1, "7", None, 1234)),
+        ([5, None, {"timestamp": AT, "sampledValue": [sampled()]}], measured(1, "7", NINE, 1234)),
+        ([{}], measured(1, "7", None, None)),
+        ({}, measured(1, "7", None, None)),
         ([], None),
         ([5], None),
         ("values", None),

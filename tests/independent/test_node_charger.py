@@ -125,7 +125,7 @@ STATUS = {"connectorId": 1, "errorCode": "NoError", "status": "Available"}
         ("Authorize", {"idTag": "A", "color": "red"}, "FormationViolation"),
         ("BootNotification", {"chargePointModel": "only the model"}, "ProtocolError"),
         ("Heartbeat", [], "FormationViolation"),
-        ("StatusNotification", {**STATUS, "connectorId": "1"}, "TypeConstraintViolation"),
+        ("StatusNotification", {**STATUS, "connectorId": "left"}, "TypeConstraintViolation"),
         ("SmokeDetected", {}, "NotImplemented"),
         ("RemoteStartTransaction", {"idTag": "A"}, "NotSupported"),
     ],

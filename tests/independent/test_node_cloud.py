@@ -61,6 +61,27 @@ async def test_a_cloud_of_another_make_starts_and_stops_a_session(stack, folder)
                 assert [call.payload["reason"] for call in csms.received("StopTransaction")] == ["Remote"]
 
 
+async def test_what_a_strict_cloud_refuses_is_sent_once_more_without_what_the_schema_forbids(stack, folder):
+    async with NodeCsms(stack, IDENTITY).running() as csms:
+        async with Site(configuration(folder, csms_url=csms.url, chargers=TWO)).running() as site:
+            charger = Charger("CP-01", site.url, meter_interval_s=0)
+            async with charger.running():
+                await charger.wait_for(lambda: charger.is_ready)
+                await csms.until_told_statuses(STATUSES)
+                own_id = await charger.start_session(1, "TAG-1")
+                value = {"timestamp": "2026-11-21T10:00:00Z", "sampledValue": [{"value": "1500", "unit": "Wh"}]}
+                values = {"connectorId": 1, "transactionId": own_id, "meterValue": [value]}
+                assert await charger.ask("MeterValues", {**values, "vendor": "extra"}) == {}
+                refused, mended = await csms.until_answered("MeterValues", 2)
+                relayed = {**values, "transactionId": csms.received("StartTransaction")[0].result["transactionId"]}
+                assert (refused.payload, refused.answer[0]) == ({**relayed, "vendor": "extra"}, 4)
+                assert (mended.payload, mended.answer[0]) == (relayed, 3)
+                await charger.stop_session(1)
+                await csms.until_answered("StopTransaction")
+        assert csms.violations == ["CALL MeterValues received: data must NOT have additional properties"]
+        csms.violations.clear()
+
+
 SMART = {
     "connectorId": 1,
     "csChargingProfiles": {

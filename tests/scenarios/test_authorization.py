@@ -125,5 +125,5 @@ async def test_an_operators_start_needs_neither_csms_nor_list(folder, csms):
             "code"
         ] == "rejected"
         assert (await site.ask("start", charger="NO", evse=None, connector=None, token="X"))["error"]["code"] == (
-            "no_such_connector"
+            "no_such_charger"
         )

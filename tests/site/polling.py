@@ -7,7 +7,10 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from edge.config import Meter
+from edge.config.connections import parse_connection
 from edge.domain.readings import SiteReading
+from edge.site.bus import Bus
+from edge.site.installation import line_to
 from edge.site.poller import MeterPoller
 from edge.site.profiles import load_profile
 from edge.site.registers import MeterProfile
@@ -63,7 +66,8 @@ class Polling:
 
     def __init__(self, settings: Meter, profile: MeterProfile) -> None:
         self.readings: list[SiteReading] = []
-        self.poller = MeterPoller(settings, profile, LoopClock(), self.readings.append)
+        bus = Bus(line_to([parse_connection(settings.connection)], [profile.serial]))
+        self.poller = MeterPoller(settings, profile, bus, LoopClock(), lambda _, reading: self.readings.append(reading))
 
     @property
     def quality(self) -> str:

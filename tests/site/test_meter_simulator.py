@@ -15,19 +15,24 @@ from simulators.meter import MeterSimulator
 
 from edge.config import Meter
 from edge.domain.readings import MeterState, Quality, SiteReading
-from edge.site.modbus import ModbusLink, ModbusRefused, TcpAddress, parse_connection
+from edge.site.installation import Installation
+from edge.site.modbus import ModbusRefused, TcpLine
 from edge.site.poller import MeterPoller
-from edge.site.profiles import load_profile
+from edge.site.rtu import Question
 from tests.site.polling import LoopClock, polling
 
 PROGRAM = Path(__file__).parents[2] / "tools/simulators/meter.py"
 
 
 @pytest.fixture
-async def link(sdm630) -> AsyncIterator[ModbusLink]:
-    link = ModbusLink(sdm630.host, sdm630.port, 1)
+async def link(sdm630) -> AsyncIterator[TcpLine]:
+    link = TcpLine(sdm630.host, sdm630.port, 1)
     yield link
     link.close()
+
+
+async def read(link: TcpLine, function_code: int, address: int, count: int) -> tuple[int, ...]:
+    return await link.read(Question(1, function_code, address, count), 1)
 
 
 async def test_each_simulator_picks_a_free_port(sdm630):
@@ -39,20 +44,20 @@ async def test_each_simulator_picks_a_free_port(sdm630):
 
 async def test_it_refuses_what_the_real_meter_refuses(link):
     with pytest.raises(ModbusRefused, match="illegal function"):
-        await link.read(3, 0, 2, unit=1)
+        await read(link, 3, 0, 2)
     with pytest.raises(ModbusRefused, match="illegal data value"):
-        await link.read(4, 0, 82, unit=1)
+        await read(link, 4, 0, 82)
     with pytest.raises(ModbusRefused, match="illegal data address"):
-        await link.read(4, 400, 2, unit=1)
+        await read(link, 4, 400, 2)
 
 
 async def test_a_frozen_meter_answers_with_the_old_values(sdm630, link):
-    before = await link.read(4, 0, 54, unit=1)
+    before = await read(link, 4, 0, 54)
     sdm630.freeze()
     sdm630.set(power_w=(1.0, 2.0, 3.0))
-    assert await link.read(4, 0, 54, unit=1) == before
+    assert await read(link, 4, 0, 54) == before
     sdm630.freeze(False)
-    assert await link.read(4, 0, 54, unit=1) != before
+    assert await read(link, 4, 0, 54) != before
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
@@ -74,6 +79,11 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         super()._run_once()
 
 
+def poller_of(settings: Meter, readings: list[SiteReading]) -> MeterPoller:
+    (poller,) = Installation([settings], LoopClock(), lambda _, reading: readings.append(reading)).pollers
+    return poller
+
+
 async def poll_for_two_hours() -> tuple[list[SiteReading], list[MeterState]]:
     """One hour of 6 kW import, half an hour of silence, half an hour of 2 kW export, without a socket."""
     meter = MeterSimulator(NULLMODEM_HOST, 5020)
@@ -81,8 +91,7 @@ async def poll_for_two_hours() -> tuple[list[SiteReading], list[MeterState]]:
     await meter.start()
     readings: list[SiteReading] = []
     states: list[MeterState] = []
-    settings = Meter(id="grid", profile="eastron-sdm630", connection=meter.connection)
-    poller = MeterPoller(settings, load_profile("eastron-sdm630"), LoopClock(), readings.append)
+    poller = poller_of(Meter(id="grid", profile="eastron-sdm630", connection=meter.connection), readings)
     async with asyncio.TaskGroup() as tasks:
         polls = tasks.create_task(poller.run())
         await asyncio.sleep(3600.5)
@@ -118,7 +127,7 @@ async def poll_ten_times_a_second_for_a_minute() -> int:
     await meter.start()
     readings: list[SiteReading] = []
     settings = Meter(id="grid", profile="eastron-sdm630", connection=meter.connection, poll_interval=0.1)
-    poller = MeterPoller(settings, load_profile("eastron-sdm630"), LoopClock(), readings.append)
+    poller = poller_of(settings, readings)
     async with asyncio.TaskGroup() as tasks:
         polls = tasks.create_task(poller.run())
         await asyncio.sleep(60.05)
@@ -138,7 +147,6 @@ async def test_the_program_serves_until_it_is_interrupted():
     )
     hello = (await program.stdout.readline()).decode()
     connection = re.search(r"tcp://\S+:\d+", hello).group()
-    assert isinstance(parse_connection(connection), TcpAddress)
     async with polling(connection) as site:
         assert (await site.reads_once_more()).power_w == (1500.0, 1500.0, 1500.0)
     program.send_signal(signal.SIGINT)

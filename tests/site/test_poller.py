@@ -7,8 +7,8 @@ import pytest
 import structlog
 from simulators.meter import MeterSimulator
 
+from edge.config.connections import ConnectionInvalid
 from edge.domain.readings import Quality
-from edge.site.modbus import ConnectionInvalid
 from edge.site.profiles import load_profile
 from tests.site.polling import STALE_AFTER_S, eventually, listening, polling
 
@@ -218,6 +218,6 @@ async def test_a_poller_that_is_cancelled_leaves_nothing_behind(sdm630):
 
 
 async def test_a_connection_that_cannot_be_used_is_refused_at_the_start():
-    with pytest.raises(ConnectionInvalid, match="expected tcp://HOST:PORT"):
-        async with polling("rtu:///dev/ttyUSB0"):
+    with pytest.raises(ConnectionInvalid, match="http"):
+        async with polling("http://192.0.2.20"):
             pass

@@ -5,7 +5,8 @@ from importlib import resources
 import pytest
 
 from edge.site.profiles import ProfileInvalid, load_profile, parse_profile, profile_names
-from edge.site.registers import Group, plan_blocks
+from edge.site.registers import Group
+from edge.site.requests import plan
 
 FILES = resources.files("edge.site").joinpath("meters")
 
@@ -27,9 +28,9 @@ def test_each_profile_decodes_its_golden_vector_and_the_vector_covers_each_value
 
 
 def test_the_sdm630_is_read_with_one_request_a_second():
-    profile = load_profile("eastron-sdm630")
-    assert [(b.function_code, b.address, b.count) for b in plan_blocks(profile, Group.FAST)] == [(4, 0, 54)]
-    assert [(b.function_code, b.address, b.count) for b in plan_blocks(profile, Group.SLOW)] == [(4, 70, 6)]
+    blocks = plan(load_profile("eastron-sdm630"))
+    assert [(b.function_code, b.address, b.count) for b in blocks[Group.FAST]] == [(4, 0, 54)]
+    assert [(b.function_code, b.address, b.count) for b in blocks[Group.SLOW]] == [(4, 70, 6)]
 
 
 def test_a_technician_can_bring_his_own_profile(tmp_path):
@@ -80,11 +81,11 @@ MISTAKES = [
     (("fields", "u", "a"), [0, 2], "m.toml: fields.u.a: expected a list of 3 addresses, L1 first, found [0, 2]"),
     (("fields", "u", "a"), [0, 2, 70000], "m.toml: fields.u.a: expected a list of 3 addresses, L1 first, found"),
     (("fields", "i", "a"), [5, 8, 10], "m.toml: fields: u3 at 4 (f32) and i1 at 5 share a register"),
-    (("fields", "u", "scale"), 10, "m.toml: fields.u.scale: unknown; expected one of a, t, k, n, g, fc, wo"),
+    (("fields", "u", "scale"), 10, "m.toml: fields.u.scale: unknown; expected one of a, sum, minus, t, k"),
     (
         ("fields", "voltage"),
         {},
-        "m.toml: fields.voltage: unknown; expected one of u, i, p, p_total, f, e_import, e_export",
+        "m.toml: fields.voltage: unknown; expected one of u, i, p, p_total, f, e_import, e_export, ct_ratio, vt_ratio",
     ),
     (("fields", "f", "g"), "often", "m.toml: fields.f.g: expected one of fast, slow, found 'often'"),
     (("fields",), {"f": {"a": 70, "t": "f32"}}, "m.toml: fields: expected u, i, p or p_total in the fast group"),

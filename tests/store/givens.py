@@ -15,9 +15,10 @@ from typing import Any, TypeVar
 from edge.domain.ids import ChargerId, ChargerNo, ChargerTransactionId, ConnectorNo, IdToken, TransactionNo
 from edge.domain.ports import Clock
 from edge.ocppj.frames import call_text
-from edge.store import chains, connectors, exchange, repeats, transactions
-from edge.store.db import OpenDatabase, Store, configure, migrate, open_store, open_threaded, prepare_file
+from edge.store import chains, connectors, exchange, measured, repeats, transactions
+from edge.store.db import OpenDatabase, Store, configure, open_store, open_threaded, prepare_file
 from edge.store.exchange import Kind, Moment, NewExchange
+from edge.store.migration import migrate
 from edge.store.transactions import NewTransaction
 from edge.world import SystemClock
 
@@ -40,7 +41,7 @@ def opened(path: Path) -> sqlite3.Connection:
     """A connection as the writer has it."""
     prepare_file(path)
     connection = sqlite3.connect(path, isolation_level=None)
-    for step in (configure, migrate, chains.load, repeats.load):
+    for step in (configure, migrate, chains.load, repeats.load, measured.load):
         step(connection)
     return connection
 

@@ -172,10 +172,10 @@ def test_a_damaged_row_does_not_make_its_followers_look_damaged(site: StoredSite
     assert exchange.is_intact(site.db, row(site.db, two))
 
 
-def test_a_row_after_the_end_of_retention_is_believed(site: StoredSite, session: TransactionNo) -> None:
+def test_a_row_whose_predecessor_vanished_is_not_believed(site: StoredSite, session: TransactionNo) -> None:
     one, two, three = (site.say(session, "MeterValues") for _ in range(3))
     site.db.execute("DELETE FROM exchange WHERE seq <= ?", (one,))
-    assert exchange.is_intact(site.db, row(site.db, two))
+    assert not exchange.is_intact(site.db, row(site.db, two))
     tampered(site.db, three, 5)
     assert not exchange.is_intact(site.db, row(site.db, three))
 

@@ -20,6 +20,7 @@ Connectors and sessions: `sessions.py`. Physics: `outlet.py`. Frames: `wire.py`.
 
 import argparse
 import asyncio
+import ssl
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -74,6 +75,7 @@ class Charger:
         url: str,
         *,
         password: bytes | None = None,
+        ssl_context: ssl.SSLContext | None = None,
         connectors: int = 2,
         vendor: str = "Simulated",
         model: str = "Two-Outlet",
@@ -98,6 +100,7 @@ class Charger:
         """Options.
 
         `meter_interval_s` 0: no periodic meter values. `current_a`: what a car draws on each of `phases`.
+        `ssl_context`: what it trusts and offers on wss.
         `registers_wh`: meter readings at the beginning, one a connector.
         `has_driver`: somebody plugs in on a remote start and unplugs after a stop.
         `transaction_attempts`: so often may a transaction message be refused before it is given up; silence
@@ -106,6 +109,7 @@ class Charger:
         self.identity = identity
         self.url = url
         self.password = password
+        self.ssl_context = ssl_context
         self.boot = messages16.boot_notification(vendor, model, firmware, serial)
         registers = registers_wh or [1000 * number for number in range(1, connectors + 1)]
         self.outlets = {
@@ -343,7 +347,8 @@ class Charger:
         while True:
             await self.bell.wait_for(lambda: self._wants_link, None)
             try:
-                async with dial(self.url, self.identity, self.password, [f"ocpp{messages16.VERSION}"]) as socket:
+                versions = [f"ocpp{messages16.VERSION}"]
+                async with dial(self.url, self.identity, self.password, versions, self.ssl_context) as socket:
                     self.last_error = None
                     delay_s = shortest_s
                     if self._wants_link:  # nobody pulled the cable during the handshake
@@ -402,6 +407,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--url", required=True, help="ws://HOST:PORT/PATH; the identity is appended")
     parser.add_argument("--id", required=True, help="the charger's identity")
     parser.add_argument("--password-file", type=Path, help="file with the charger's password")
+    parser.add_argument("--ca-file", type=Path, help="certificates (PEM) that the controller's is checked against")
     parser.add_argument("--connectors", type=int, default=2, help="default: %(default)s")
     parser.add_argument("--vendor", default="Simulated")
     parser.add_argument("--model", default="Two-Outlet")
@@ -442,6 +448,7 @@ async def _main() -> None:
         arguments.id,
         arguments.url,
         password=arguments.password_file and arguments.password_file.read_bytes().strip(),
+        ssl_context=ssl.create_default_context(cafile=arguments.ca_file) if arguments.ca_file else None,
         connectors=arguments.connectors,
         vendor=arguments.vendor,
         model=arguments.model,

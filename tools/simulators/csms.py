@@ -336,6 +336,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     parser.add_argument("--port", type=int, default=9000, help="0 takes a free one (default: %(default)s)")
     parser.add_argument("--password-file", type=Path, help="file with the password that stations must send")
+    parser.add_argument("--cert-file", type=Path, help="certificate (PEM): speak wss; needs --key-file")
+    parser.add_argument("--key-file", type=Path, help="its private key (PEM)")
     parser.add_argument("--boot-status", default="Accepted", choices=["Accepted", "Pending", "Rejected"])
     parser.add_argument("--interval", type=int, default=300, help="heartbeat interval in seconds")
     parser.add_argument("--token", action="append", default=[], metavar="TAG=STATUS", help="status of one token")
@@ -350,12 +352,21 @@ def _print(line: str) -> None:
     print(f"{timestamp(utc_now())} {line}", flush=True)
 
 
+def _tls(arguments: argparse.Namespace) -> ssl.SSLContext | None:
+    if arguments.cert_file is None:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(arguments.cert_file, arguments.key_file)
+    return context
+
+
 async def _main() -> None:
     arguments = _arguments()
     csms = Csms(
         arguments.host,
         arguments.port,
         password=arguments.password_file and arguments.password_file.read_bytes().strip(),
+        ssl_context=_tls(arguments),
         tokens=dict(token.rsplit("=", 1) for token in arguments.token),
         default_token_status=arguments.default_token_status,
         concurrent_tx=arguments.concurrent_tx,

@@ -4,7 +4,10 @@
     python tools/simulators/meter.py --port 5020 --base-load 3000
 
 Point `[[meter]]` at it with `connection = "tcp://127.0.0.1:5020"`. Register addresses are those of the manual,
-written down here a second time and on purpose not taken from the meter profile.
+written down here a second time and on purpose not taken from the meter profile. Several of them on one wire, some of
+them faulty (`meter_bus.py`):
+
+    python tools/simulators/meter.py --wire serial --units 1-10 --fault 4=silent --fault 7=late:0.5
 """
 
 import argparse
@@ -13,6 +16,7 @@ import contextlib
 import struct
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Self
 
 from pymodbus.constants import ExcCodes
@@ -69,7 +73,7 @@ class MeterSimulator:
         return 0 if self._server is None else len(self._server.active_connections)
 
     async def start(self) -> None:
-        self._counted_until = asyncio.get_running_loop().time()
+        self._begin_counting()
         device = SimDevice(
             id=self.unit,
             simdata=[SimData(0, count=REGISTERS, values=0, datatype=DataType.REGISTERS)],
@@ -139,6 +143,31 @@ class MeterSimulator:
         """Each question is answered with this Modbus exception; None ends it."""
         self._refusal = None if exception_code is None else ExcCodes(exception_code)
 
+    def read(self, function_code: int, address: int, count: int) -> tuple[int, ...] | int:
+        """As a unit of a `MeterBus`: the words, or a Modbus exception."""
+        self._begin_counting()
+        if (refusal := self._refused(function_code, address, count)) is not None:
+            return int(refusal)
+        if address + count > REGISTERS:
+            return int(ExcCodes.ILLEGAL_ADDRESS)
+        registers = [0] * REGISTERS
+        self._measure(registers, 0)
+        return tuple(registers[address : address + count])
+
+    def _refused(self, function_code: int, address: int, count: int) -> ExcCodes | None:
+        self.reads += 1
+        if self.on_read is not None:
+            self.on_read(address, count)
+        if self._refusal is not None:
+            return self._refusal
+        if function_code != INPUT_REGISTERS:
+            return ExcCodes.ILLEGAL_FUNCTION
+        return ExcCodes.ILLEGAL_VALUE if count > MAX_READ else None
+
+    def _begin_counting(self) -> None:
+        if self._counted_until is None:
+            self._counted_until = asyncio.get_running_loop().time()
+
     async def _answer(
         self,
         function_code: int,
@@ -148,15 +177,10 @@ class MeterSimulator:
         registers: list[int],
         set_values: list[int] | list[bool] | None,
     ) -> ExcCodes | None:
-        self.reads += 1
-        if self.on_read is not None:
-            self.on_read(address, count)
-        if self._refusal is not None:
-            return self._refusal
-        if function_code != INPUT_REGISTERS or set_values is not None:
+        if set_values is not None:
             return ExcCodes.ILLEGAL_FUNCTION
-        if count > MAX_READ:
-            return ExcCodes.ILLEGAL_VALUE
+        if (refusal := self._refused(function_code, address, count)) is not None:
+            return refusal
         if not self._is_frozen:
             self._measure(registers, start)
         return None
@@ -196,35 +220,68 @@ class MeterSimulator:
 
 
 async def serve(options: argparse.Namespace) -> None:
-    def print_read(address: int, count: int) -> None:
-        print(f"read {count} registers from {address}", flush=True)
+    async with contextlib.AsyncExitStack() as stack:
+        meters = await serve_bus(options, stack) if options.wire else [await serve_one(options, stack)]
+        while True:
+            await asyncio.sleep(60)
+            for meter in meters:
+                meter.set()
+                print(
+                    f"unit {meter.unit}: {sum(meter.power_w):.0f} W, import {meter.energy_import_wh:.0f} Wh, "
+                    f"export {meter.energy_export_wh:.0f} Wh, {meter.reads} reads",
+                    flush=True,
+                )
 
-    meter = MeterSimulator(
-        options.host, options.port, unit=options.unit, on_read=print_read if options.verbose else None
-    )
+
+def loaded(options: argparse.Namespace, unit: int) -> MeterSimulator:
+    def print_read(address: int, count: int) -> None:
+        which = f"unit {unit}: " if options.wire else ""
+        print(f"{which}read {count} registers from {address}", flush=True)
+
+    meter = MeterSimulator(options.host, options.port, unit=unit, on_read=print_read if options.verbose else None)
     per_phase = options.base_load / 3
     meter.set(power_w=(per_phase, per_phase, per_phase), energy_import_wh=options.energy)
+    return meter
+
+
+async def serve_one(options: argparse.Namespace, stack: contextlib.AsyncExitStack) -> MeterSimulator:
+    meter = loaded(options, options.unit)
     try:
-        await meter.start()
+        await stack.enter_async_context(meter)
     except (RuntimeError, OSError, OverflowError) as error:
         sys.exit(f"cannot listen on {options.host}:{options.port}: {error}")
     print(f"SDM630 with {options.base_load:g} W: {meter.connection}, unit {meter.unit}", flush=True)
+    return meter
+
+
+async def serve_bus(options: argparse.Namespace, stack: contextlib.AsyncExitStack) -> list[MeterSimulator]:
+    from simulators.meter_bus import Fault, Meter, MeterBus, numbers
+
+    meters = {unit: loaded(options, unit) for unit in numbers(options.units or str(options.unit))}
+    units = {unit: Meter(meter) for unit, meter in meters.items()}
+    for written in options.fault:
+        unit, _, kind = written.partition("=")
+        kind, _, seconds = kind.partition(":")
+        units[int(unit)].late_s = float(seconds or 0.45)
+        units[int(unit)].misbehave(Fault(kind))
+    bus = await stack.enter_async_context(MeterBus(units, baudrate=options.baudrate))
     try:
-        while True:
-            await asyncio.sleep(60)
-            meter.set()
-            print(
-                f"{sum(meter.power_w):.0f} W, import {meter.energy_import_wh:.0f} Wh, "
-                f"export {meter.energy_export_wh:.0f} Wh, {meter.reads} reads",
-                flush=True,
-            )
-    finally:
-        await meter.stop()
+        if options.wire == "serial":
+            bus.open_serial()
+        elif options.wire == "rtu+tcp":
+            await bus.open_rtu_over_tcp(options.host, options.port)
+        else:
+            await bus.open_tcp(options.host, options.port)
+    except (OSError, OverflowError) as error:
+        sys.exit(f"cannot listen on {options.host}:{options.port}: {error}")
+    print(f"SDM630 with {options.base_load:g} W: {bus.connection}, units {', '.join(map(str, meters))}", flush=True)
+    return list(meters.values())
 
 
 def main() -> None:
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
     parser = argparse.ArgumentParser(
-        description="Simulated site meter: Eastron SDM630 on Modbus TCP. Ctrl-C ends it.",
+        description="Simulated site meters: Eastron SDM630 on Modbus TCP, or several on one wire. Ctrl-C ends it.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
@@ -233,6 +290,19 @@ def main() -> None:
     parser.add_argument("--base-load", type=float, default=3000, help="watts, evenly on three phases; negative exports")
     parser.add_argument("--energy", type=float, default=0, help="import counter at the start, Wh")
     parser.add_argument("--verbose", action="store_true", help="a line for each read")
+    parser.add_argument(
+        "--wire", choices=["serial", "rtu+tcp", "tcp"], help="several meters: on a pseudo-terminal, or behind a gateway"
+    )
+    parser.add_argument("--units", metavar="1,3,5-8", help="with --wire: the units on it")
+    parser.add_argument("--baudrate", type=int, default=9600, help="with --wire: how long bytes take")
+    parser.add_argument(
+        "--fault",
+        action="append",
+        default=[],
+        metavar="UNIT=KIND[:SECONDS]",
+        help="with --wire: silent, late, short, long, fewer, more, wrong-unit, wrong-function, wrong-checksum "
+        "or refusing",
+    )
     with contextlib.suppress(KeyboardInterrupt):
         asyncio.run(serve(parser.parse_args()))
 

@@ -13,6 +13,7 @@ import asyncio
 import base64
 import json
 import logging
+import ssl
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -110,8 +111,17 @@ def parse(text: str | bytes) -> list[JsonValue] | None:
             return None
 
 
-def dial(url: str, identity: str, password: bytes | None, subprotocols: Sequence[str]) -> connect:
-    """A connection as a charger opens it; the identity is appended to `url`, and is the user name."""
+def dial(
+    url: str,
+    identity: str,
+    password: bytes | None,
+    subprotocols: Sequence[str],
+    ssl_context: ssl.SSLContext | None = None,
+) -> connect:
+    """A connection as a charger opens it; the identity is appended to `url`, and is the user name.
+
+    `ssl_context`: what it trusts and offers on wss; by default the system's authorities.
+    """
     credentials = {}
     if password is not None:
         user = base64.b64encode(identity.encode() + b":" + password)
@@ -120,6 +130,7 @@ def dial(url: str, identity: str, password: bytes | None, subprotocols: Sequence
         f"{url.rstrip('/')}/{quote(identity, safe='')}",
         subprotocols=subprotocols,
         additional_headers=credentials,
+        ssl=(ssl_context or True) if url.startswith("wss:") else None,
         compression=None,
         ping_interval=None,
         close_timeout=1,

@@ -76,12 +76,33 @@ def _measured(payload: Payload) -> EnergyMeasured | None:
     if not samples:
         return None
     registers = [register for sample in samples if (register := energy_register_wh(sample)) is not None]
+    power, soc, is_closing = _others(samples[-1])
     return EnergyMeasured(
         connector=connector,
         transaction=transaction_id(payload.get("transactionId")),
         at=timestamps.parse(samples[0].get("timestamp")),
         register_wh=registers[-1] if registers else None,
+        last_at=timestamps.parse(samples[-1].get("timestamp")),
+        power_w=power,
+        soc=soc,
+        is_closing=is_closing,
     )
+
+
+def _others(sample: Payload) -> tuple[float | None, float | None, bool]:
+    """Total import power in W, state of charge in percent, and whether these are the values of the end."""
+    power: float | None = None
+    soc: float | None = None
+    is_closing = False
+    for value in _sampled(sample):
+        measurand = value.get("measurand")
+        is_closing = is_closing or value.get("context") == "Transaction.End"
+        if measurand == "Power.Active.Import" and value.get("phase") is None:
+            number = _number(value.get("value"))
+            power = None if number is None else number * (1000 if value.get("unit") == "kW" else 1)
+        elif measurand == "SoC":
+            soc = _number(value.get("value"))
+    return power, soc, is_closing
 
 
 def _ended(payload: Payload) -> TransactionEnded | None:
@@ -118,15 +139,19 @@ def transaction_as_sent(payload: Payload) -> str:
     return f"{payload.get('transactionId', 'none')!s:.40}"
 
 
-def energy_register_wh(sample: Payload) -> int | None:
-    """The outlet's Energy.Active.Import.Register of one meter value, in Wh (the default measurand, 1.6 §7.43)."""
+def _sampled(sample: Payload) -> list[Payload]:
     sampled = sample.get("sampledValue")
     if isinstance(sampled, Mapping):
-        sampled = [sampled]
+        return [sampled]
     if not isinstance(sampled, Sequence) or isinstance(sampled, str):
-        return None
-    for value in sampled:
-        if not isinstance(value, Mapping) or value.get("phase") is not None:
+        return []
+    return [value for value in sampled if isinstance(value, Mapping)]
+
+
+def energy_register_wh(sample: Payload) -> int | None:
+    """The outlet's Energy.Active.Import.Register of one meter value, in Wh (the default measurand, 1.6 §7.43)."""
+    for value in _sampled(sample):
+        if value.get("phase") is not None:
             continue
         if (value.get("measurand") or "Energy.Active.Import.Register") != "Energy.Active.Import.Register":
             continue

@@ -1,10 +1,12 @@
 """We as one station towards the CSMS: what we say of ourselves, and what its requests and answers mean."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from edge.dialects import timestamps
+from edge.dialects.v16 import aliases
 from edge.domain.ids import CsmsTransactionId, IdToken, UpstreamConnector
 from edge.domain.readings import UNKNOWN_PHASES, SiteReading
 from edge.domain.routing import Target, ToConnector, ToStation, ToTransaction
@@ -99,12 +101,24 @@ def with_connector(payload: Payload, connector: UpstreamConnector) -> Payload:
 
 
 def reported_status(payload: Payload) -> tuple[str, str]:
-    """Status and error code of a stored StatusNotification."""
+    """Status and error code of a stored StatusNotification, in the standard's spelling."""
     status, error = payload.get("status"), payload.get("errorCode")
     return (
-        status if isinstance(status, str) else "Unavailable",
+        (aliases.spelled(status, CONNECTOR_STATUSES) or status) if isinstance(status, str) else "Unavailable",
         error if isinstance(error, str) else "NoError",
     )
+
+
+def stored_status(text: str) -> tuple[str, str]:
+    """Status and error code of a StatusNotification that was stored as text."""
+    found = json.loads(text)
+    return reported_status(found) if isinstance(found, dict) else ("Unavailable", "NoError")
+
+
+CONNECTOR_STATUSES = (
+    "Available", "Preparing", "Charging", "SuspendedEVSE", "SuspendedEV", "Finishing", "Reserved", "Unavailable",
+    "Faulted",
+)  # fmt: skip
 
 
 _PHASES = ("L1", "L2", "L3")

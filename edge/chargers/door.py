@@ -1,0 +1,239 @@
+"""The way in of one listener: with TLS or without, and what is known of those who did not get through.
+
+The TCP connection comes in plain; where the listener has a certificate, the TLS handshake is the first thing on it
+(`loop.start_tls` inside the opening handshake of websockets). So a failure has an address and OpenSSL's reason,
+which asyncio would otherwise swallow, and a new certificate counts from the next handshake on. Who gets through the
+door meets `server.py`.
+"""
+
+import asyncio
+from collections import Counter, OrderedDict
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from ssl import SSLContext
+from typing import Any
+
+import structlog
+from websockets.asyncio.server import Server, ServerConnection
+from websockets.server import ServerProtocol
+
+from edge.config import Listener
+from edge.domain.ports import Clock
+from edge.tls.contexts import Pair, listener_context, read_certificates
+from edge.tls.failures import TLS_ON_A_PLAIN_PORT, Failure, of_charger
+from edge.tls.x509 import Certificate
+
+TLS_WITHIN = 10.0
+CLOSE_WITHIN = 5.0
+HANDSHAKES_PER_ADDRESS = 32
+"""So many TLS handshakes of one address may be under way; more wait for their turn, and hold no TLS state."""
+QUIET = 60.0
+"""Seconds in which the same failure of the same address is told once."""
+LINES_PER_QUIET = 30
+"""So many lines about failures in that time, from however many addresses."""
+CLIENT_HELLO = b"\x16"
+"""The first byte of every TLS connection; no HTTP request has it."""
+
+
+@dataclass(frozen=True, slots=True)
+class FailedHandshake:
+    at: datetime
+    address: str
+    words: str
+
+
+class FailedHandshakes:
+    """Counts them, and tells the log of them without letting a scanner fill it."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.by_cause: Counter[str] = Counter()
+        self.last: FailedHandshake | None = None
+        self._clock = clock
+        self._told: OrderedDict[tuple[str, str], float] = OrderedDict()
+        self._untold = 0
+        self._log = structlog.get_logger("edge.chargers")
+
+    def note(self, port: int, address: str, failure: Failure) -> None:
+        self.by_cause[failure.cause] += 1
+        self.last = FailedHandshake(self._clock.utc_now(), address, failure.words)
+        now = self._clock.monotonic()
+        while self._told and next(iter(self._told.values())) <= now - QUIET:
+            self._told.popitem(last=False)
+        if (address, failure.cause) in self._told or len(self._told) >= LINES_PER_QUIET:
+            self._untold += 1
+            return
+        self._told[address, failure.cause] = now
+        self._log.warning(
+            "tls_handshake_failed", address=address, port=port, why=failure.words, untold_before=self._untold
+        )
+        self._untold = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Papers:
+    """What a listener shows to chargers."""
+
+    context: SSLContext
+    certificates: tuple[Certificate, ...]
+    """Its own, without those that signed them."""
+
+
+def papers_of(listener: Listener) -> Papers | None:
+    """From the files; None where the listener has no TLS, or none any more. Raises CertificateUnusable."""
+    if listener.security_profile < 2:
+        return None
+    files = (
+        (listener.cert_file, listener.key_file),
+        (listener.second_cert_file, listener.second_key_file),
+    )
+    pairs = [Pair(cert, key) for cert, key in files if cert is not None and key is not None]
+    if not pairs:
+        return None
+    return Papers(listener_context(pairs), tuple(read_certificates(pair.cert_file)[0] for pair in pairs))
+
+
+@dataclass(slots=True)
+class Turns:
+    """Of one address."""
+
+    free: asyncio.Semaphore
+    wanted: int = 0
+
+
+class Door:
+    """Makes the connections of one listener, and lets them in."""
+
+    def __init__(self, listener: Listener, clock: Clock) -> None:
+        self.listener = listener
+        self.port = listener.port
+        """The one that the system has chosen, where the file leaves it free."""
+        self.papers = papers_of(listener)
+        if self.papers is None and listener.security_profile >= 2:
+            raise ValueError("a listener of security profile 2 without a certificate")  # `edge.config` lets none pass
+        self.failed = FailedHandshakes(clock)
+        self._turns: dict[str, Turns] = {}
+        self._log = structlog.get_logger("edge.chargers")
+
+    @property
+    def address(self) -> str:
+        host = self.listener.host
+        return f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}"
+
+    def show(self, papers: Papers | None) -> bool:
+        """Show these from the next handshake on; whether they are others than before.
+
+        None, when the file has given up TLS, changes nothing: that takes a restart.
+        """
+        if papers is None or self.papers is None:
+            return False
+        is_new = papers.certificates != self.papers.certificates
+        self.papers = papers
+        if is_new:
+            until = [f"{one.not_after:%Y-%m-%d}" for one in papers.certificates]
+            self._log.info("certificate_renewed", listener=self.address, valid_until=until)
+        return is_new
+
+    def failure(self, address: str, failure: Failure) -> None:
+        self.failed.note(self.port, address, failure)
+
+    def connection(self, protocol: ServerProtocol, server: Server, **options: Any) -> ServerConnection:
+        """Asked for by websockets when somebody connects."""
+        if self.papers is None:
+            return PlainConnection(self, protocol, server, **options)
+        return TlsConnection(self, protocol, server, **options)
+
+    async def secure(self, plain: asyncio.Transport) -> tuple[asyncio.Transport, "Early"]:
+        """The TLS handshake with a charger. Raises OSError when it fails; that has been told then."""
+        papers = self.papers
+        assert papers is not None
+        early = Early()
+        loop = asyncio.get_running_loop()
+        address = address_of(plain)
+        try:
+            async with self._turn(address):
+                secured = await loop.start_tls(
+                    plain,
+                    early,
+                    papers.context,
+                    server_side=True,
+                    ssl_handshake_timeout=TLS_WITHIN,
+                    ssl_shutdown_timeout=CLOSE_WITHIN,
+                )
+            if secured is None or early.is_lost:
+                raise ConnectionResetError
+        except OSError as error:
+            self.failure(address, of_charger(error, papers.certificates))
+            raise
+        assert isinstance(secured, asyncio.Transport)
+        return secured, early
+
+    @asynccontextmanager
+    async def _turn(self, address: str) -> AsyncIterator[None]:
+        """Somebody who opens connections and never says a word costs himself, not the others."""
+        turns = self._turns.setdefault(address, Turns(asyncio.Semaphore(HANDSHAKES_PER_ADDRESS)))
+        turns.wanted += 1
+        try:
+            async with turns.free:
+                yield
+        finally:
+            turns.wanted -= 1
+            if turns.wanted == 0:
+                del self._turns[address]
+
+
+class Early(asyncio.Protocol):
+    """Keeps what a charger sends in the same packet as the end of its handshake, until the connection takes over."""
+
+    def __init__(self) -> None:
+        self.said = bytearray()
+        self.is_lost = False
+
+    def data_received(self, data: bytes) -> None:
+        self.said += data
+
+    def connection_lost(self, _error: Exception | None) -> None:
+        self.is_lost = True
+
+
+class TlsConnection(ServerConnection):
+    """A connection whose opening handshake begins with TLS."""
+
+    def __init__(self, door: Door, protocol: ServerProtocol, server: Server, **options: Any) -> None:
+        super().__init__(protocol, server, **options)
+        self._door = door
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        transport.pause_reading()  # what comes in is TLS's; `start_tls` goes on reading
+        super().connection_made(transport)
+
+    async def handshake(self, *hooks: Any, **options: Any) -> None:
+        secured, early = await self._door.secure(self.transport)
+        # The part of `connection_made` that does not start this handshake once more.
+        super(ServerConnection, self).connection_made(secured)
+        secured.set_protocol(self)
+        if early.said:
+            self.data_received(bytes(early.said))
+        await super().handshake(*hooks, **options)
+
+
+class PlainConnection(ServerConnection):
+    """A connection without TLS, which notices a charger that wants it."""
+
+    def __init__(self, door: Door, protocol: ServerProtocol, server: Server, **options: Any) -> None:
+        super().__init__(protocol, server, **options)
+        self._door = door
+
+    def data_received(self, data: bytes) -> None:
+        if self.request is None and data.startswith(CLIENT_HELLO):
+            self._door.failure(address_of(self.transport), TLS_ON_A_PLAIN_PORT)
+            self.transport.abort()
+            return
+        super().data_received(data)
+
+
+def address_of(transport: asyncio.BaseTransport) -> str:
+    peer = transport.get_extra_info("peername")
+    return str(peer[0]) if isinstance(peer, tuple) and peer else "unknown"

@@ -1,0 +1,120 @@
+"""The schema on disk: numbered files, each applied in one transaction, and a copy of what was there before.
+
+Expand only: a release adds tables, columns and values that the one before ignores, so that both can work on one file.
+Before anything changes in a file that holds something, a copy of it is put beside it, for whoever has to go back
+further than one release.
+"""
+
+import os
+import re
+import sqlite3
+from contextlib import closing
+from importlib import resources
+from pathlib import Path
+
+import structlog
+
+from edge.domain.ports import EdgeError
+
+COPIES_KEPT = 2
+ROOM_TO_SPARE = 64 * 1024 * 1024
+"""Bytes that a copy must leave free for the store itself."""
+
+
+class StoreUnusable(EdgeError):
+    """The file cannot be used by this program; the message says why and what to do."""
+
+
+class StoreForeign(StoreUnusable):
+    """The file is in order, but it is not this program's to use: a person has to choose another file or program."""
+
+
+def schema_files() -> list[tuple[int, str]]:
+    """Number and text of each schema file, in order."""
+    folder = resources.files("edge.store") / "schema"
+    files = sorted(item.name for item in folder.iterdir() if re.fullmatch(r"\d{4}_\w+\.sql", item.name))
+    return [(int(name[:4]), (folder / name).read_text(encoding="utf-8")) for name in files]
+
+
+def migrate(connection: sqlite3.Connection) -> None:
+    """Apply the schema files that the database does not have yet, each in one transaction. Raises StoreUnusable."""
+    files = schema_files()
+    newest = files[-1][0]
+    present = connection.execute("PRAGMA user_version").fetchone()[0]
+    if present > newest:
+        least = connection.execute("SELECT value FROM meta WHERE key = 'min_reader'").fetchone()
+        if least is None or least[0] > newest:
+            raise StoreForeign(
+                f"the database has schema {present}, this program knows {newest}: install the newer program again, "
+                "or put back a backup made before the upgrade"
+            )
+        return
+    for number, text in files:
+        if number <= present:
+            continue
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            for statement in statements(text):
+                connection.execute(statement)
+            connection.execute("INSERT OR IGNORE INTO meta (key, value) VALUES ('min_reader', 1)")
+            connection.execute(f"PRAGMA user_version = {number}")
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+
+
+def statements(text: str) -> list[str]:
+    """The statements of a schema file (`executescript` would commit behind our back)."""
+    found: list[str] = []
+    buffer = ""
+    for line in text.splitlines(keepends=True):
+        buffer += line
+        if sqlite3.complete_statement(buffer):
+            found.append(buffer)
+            buffer = ""
+    return [statement for statement in [*found, buffer] if statement.strip()]
+
+
+def keep_copy(connection: sqlite3.Connection, path: Path) -> Path | None:
+    """Copy the database to `<store>.before-migration-<schema>` if it is about to be migrated; the newest two stay.
+
+    A copy that cannot be made does not keep the store from being used: migrating is safe by itself.
+    """
+    present = connection.execute("PRAGMA user_version").fetchone()[0]
+    if present in {0, schema_files()[-1][0]} or present > schema_files()[-1][0]:
+        return None
+    log = structlog.get_logger("edge.store")
+    target = path.with_name(f"{path.name}.before-migration-{present}")
+    fresh = target.with_name(target.name + ".new")
+    size = int.__mul__(*(connection.execute(f"PRAGMA {one}").fetchone()[0] for one in ("page_count", "page_size")))
+    try:
+        free = os.statvfs(path.parent)
+        if size + ROOM_TO_SPARE > free.f_bavail * free.f_frsize:
+            log.warning("migration_without_copy", why=f"{size} bytes do not fit beside {path}")
+            return None
+        fresh.unlink(missing_ok=True)
+        os.close(os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        with closing(sqlite3.connect(fresh)) as copy:
+            connection.backup(copy)
+        _to_disk(fresh)
+        fresh.rename(target)
+        _to_disk(path.parent)
+    except (OSError, sqlite3.Error) as error:
+        log.warning("migration_without_copy", why=str(error))
+        fresh.unlink(missing_ok=True)
+        return None
+    copies = path.parent.glob(f"{path.name}.before-migration-*")
+    for old in sorted(copies, key=lambda one: one.stat().st_mtime_ns)[:-COPIES_KEPT]:
+        old.unlink()
+    log.info("copied_before_migration", copy=str(target), schema=present)
+    return target
+
+
+def _to_disk(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
