@@ -237,9 +237,9 @@ class Inside:
         elif stored is None:
             parts.append("the store fails")
         else:
-            waiting = stored.backlog.messages
+            waiting = self._parts.lanes.count()
             parts += [f"{stored.open_sessions} sessions open", f"{waiting} messages waiting for the cloud"]
-            parts += [f"{stored.backlog.parked} parked"] if stored.backlog.parked else []
+            parts += [f"{stored.parked_messages} parked"] if stored.parked_messages else []
         return ", ".join(parts)
 
 

@@ -57,7 +57,7 @@ class Stored:
     """What the status line says of the store."""
 
     open_sessions: int
-    backlog: report.Backlog
+    parked_messages: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +83,9 @@ class Watchdog:
         self._log = structlog.get_logger("edge.watchdog")
 
     async def run(self) -> None:
-        """Until cancelled; at once done where no service manager listens."""
+        """Until cancelled."""
         if not self._world.has_service_manager:
-            return
+            await asyncio.Event().wait()
         wanted = self._world.watchdog
         every = STATUS_EVERY if wanted is None else min(STATUS_EVERY, wanted / 3)
         while True:
@@ -137,4 +137,4 @@ class Watchdog:
 
 
 def _look_up(db: Connection) -> Stored:
-    return Stored(report.count_open(db), report.backlog(db))
+    return Stored(report.count_open(db), len(report.parked(db)))

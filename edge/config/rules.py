@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from edge.config.connections import EXPECTED, ConnectionInvalid, parse_connection
 from edge.domain.peculiarities import NAMED_ONLY
+from edge.redaction import redacted
 
 BUILT_VERSIONS: Final = ("1.6",)
 BUILT_LISTENER_PROFILES: Final = (0, 1, 2)
@@ -232,7 +233,7 @@ def shown(value: object) -> str:
     """A value of the file in a message, on one line and not longer than it helps."""
     match value:
         case str():
-            return f"the string {quoted(value)}"
+            return f"the string {quoted(redacted(value))}"
         case bool():
             return "true" if value else "false"
         case int() if abs(value) < 10**18:

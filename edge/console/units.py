@@ -18,6 +18,14 @@ def since(written: str, now: datetime) -> datetime:
     return datetime.fromisoformat(written).astimezone(UTC)
 
 
+def seconds(written: str) -> float:
+    """`90s 15m 2h 3d`. Raises ValueError."""
+    match = re.fullmatch(r"(\d{1,9})([smhd])", written, re.ASCII)
+    if match is None or int(match[1]) == 0:
+        raise ValueError(written)
+    return float(int(match[1]) * _SECONDS[match[2]])
+
+
 def iso(instant: datetime) -> str:
     return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{instant.microsecond // 1000:03d}Z"
 

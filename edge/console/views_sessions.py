@@ -130,6 +130,7 @@ def _delivery(one: Session) -> Payload:
         "acked": one.acked_rows - one.dropped_rows,
         "parked": kept_back,
         "dropped": dropped,
+        "thinned": one.thinned,
     }
 
 

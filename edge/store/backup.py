@@ -4,7 +4,7 @@ What comes in is a request (`pieces`); what goes out is the copy as a stream of 
 connection of its own holds one snapshot and SQLite's backup reads it a few pages at a time into a temporary file
 beside the store, with a rest as long as each step took, so that the commits of the writer find the disk free. The copy
 is checked, its name removed, and its bytes handed out. Whatever ends the request ends the work, and the file with it;
-what a kill leaves behind is removed at the next start.
+what a kill leaves behind is removed at the next start. `edge/store/restore.py` puts a copy back.
 """
 
 import asyncio

@@ -183,7 +183,7 @@ class Store:
         self._riding.clear()
         # However many ride along while the disk fails: whoever waits is answered.
         group += [self._waiting.popleft() for _ in range(min(len(self._waiting), GROUP_AT_MOST))]
-        is_settling = self._unsettled_since is not None and now - self._unsettled_since >= SETTLE_AFTER
+        is_settling = self._unsettled_since is not None and now >= self._unsettled_since + SETTLE_AFTER
         if is_settling:
             group.append(_Waiting(chains.settle, None, now))
         elif self._unsettled_since is None:

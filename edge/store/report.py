@@ -51,6 +51,8 @@ class Session:
     begin_seq: int
     dropped_seq: int | None
     dropped_rows: int
+    thinned: int
+    """Meter values left out because the store was filling."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +84,7 @@ _SESSION = (
     "tx.remote_start, tx.started_wall_ms, tx.ended_wall_ms, tx.meter_start_wh, tx.meter_stop_wh, tx.end_reason, "
     "tx.started_offline, tx.decision, tx.decision_source, tx.decided_wall_ms, tx.csms_verdict, "
     "tx.csms_verdict_wall_ms, tx.rows, tx.acked_rows, tx.acked_seq, tx.parked_seq, tx.last_seq, tx.begin_seq, "
-    "tx.dropped_seq, tx.dropped_rows "
+    "tx.dropped_seq, tx.dropped_rows, tx.thinned "
     "FROM tx JOIN charger g USING (charger_no) LEFT JOIN connector c USING (connector_no) "
     "WHERE tx.kind = 'transaction'"
 )

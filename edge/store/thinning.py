@@ -118,15 +118,16 @@ def _count(connection: sqlite3.Connection, tx_no: TransactionNo, values: int, at
         )
         return
     _add(connection, tx_no, values)
-    because = f"meter values of this transaction are {what} from here on: the store is filling"
+    because = f"the store is filling: meter values of this transaction are {what} from here on"
     row = NewExchange(
         at,
         STATION if charger_no is None else charger_no,
         Kind.DECISION,
-        encode_json({"thinned": because}),
+        encode_json({"meter_values": what}),
         action=VALUES,
         connector_no=connector_no,
         tx_no=tx_no,
+        notes=encode_json([{"rule": "values_thinned", "message": because}]),
     )
     exchange.append(connection, row)
 

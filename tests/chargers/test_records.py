@@ -796,3 +796,52 @@ def test_the_id_of_the_csms_never_reaches_the_charger(charger: Speaker) -> None:
     delivery.learn_csms_tx(charger.db, start.transaction, CsmsTransactionId("99"))
     assert charger.start().recorded.answer["transactionId"] == BASE
     assert charger.values(99).rules == ("values_attached_by_connector",)
+
+
+# --- a key does not live for ever
+
+
+DAY = 24 * 3600
+
+
+def test_a_start_like_one_that_ended_long_ago_is_a_new_session(charger: Speaker) -> None:
+    first = charger.start()
+    charger.stop(first.charger_tx)
+    charger.messages += DAY + 10
+    second = charger.start()
+    assert second.transaction != first.transaction
+    assert "start_reuses_key" in charger.rules()
+    assert charger.start().transaction == second.transaction  # and is known from now on
+
+
+def test_a_start_that_is_repeated_within_a_day_of_its_end_is_the_same_session(charger: Speaker) -> None:
+    first = charger.start()
+    charger.stop(first.charger_tx)
+    charger.messages += DAY - 10
+    assert charger.start().transaction == first.transaction
+
+
+def test_a_start_without_an_end_is_known_however_late_it_comes_again(charger: Speaker) -> None:
+    first = charger.start()
+    charger.messages += 30 * DAY
+    assert charger.start().transaction == first.transaction
+
+
+# --- the register continues
+
+
+def test_an_anonymous_stop_ends_the_transaction_that_it_continues_also_after_a_restart(charger: Speaker) -> None:
+    charger.start(meterStart=100)
+    other = charger.start(connectorId=2, meterStart=900_000, idTag="B")
+    charger.restarted()
+    stopped = charger.stop(4711, meterStop=900_100, timestamp="2026-03-01T12:30:00Z")
+    assert stopped.rules == ("stop_attached_by_meter",)
+    assert charger.last().tx_no == other.transaction
+
+
+def test_what_is_odd_is_noted_and_counted_once(charger: Speaker) -> None:
+    transaction = int(charger.start(meterStart=100).charger_tx)
+    jump = {"timestamp": "2026-03-01T12:00:01Z", "sampledValue": [{"value": "900000"}]}
+    assert charger.values(transaction, meterValue=[jump]).rules == ("register_jumped",)
+    assert charger.values(transaction, meterValue=[jump]).is_repeat
+    assert charger.status(1, "Available").rules == ("available_while_open",)

@@ -110,7 +110,7 @@ VALUES = {
     "listener's profile": ("security_profile = 1", "security_profile = 7", "", "listener[#1].security_profile", "expected one of: 0 | 1 | 2, got the integer 7"),
     "uplink's profile": ("security_profile = 2", "security_profile = 4", "", "uplink.security_profile", "expected one of: 0 | 1 | 2 | 3, got the integer 4"),
     "url: http": ("wss://csms.example.com/ocpp", "https://csms.example.com", "", "uplink.url", f'{URL}, got the string "https://csms.example.com"'),
-    "url: user": ("wss://csms", "wss://me:secret@csms", "", "uplink.url", f'{URL}, got the string "wss://me:secret@csms.example.com/ocpp"'),
+    "url: user": ("wss://csms", "wss://me:secret@csms", "", "uplink.url", f'{URL}, got the string "wss://[redacted]@csms.example.com/ocpp"'),
     "url: port": ("csms.example.com", "csms.example.com:x", "", "uplink.url", f'{URL}, got the string "wss://csms.example.com:x/ocpp"'),
     "url: bracket": ("csms.example.com", "[csms", "", "uplink.url", f'{URL}, got the string "wss://[csms/ocpp"'),
     "url: profile 0": ("security_profile = 2", "security_profile = 0", "url =", "uplink.url", 'expected ws://… at security_profile = 0, got "wss://csms.example.com/ocpp"'),

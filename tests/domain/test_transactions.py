@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from edge.domain.events import EnergyMeasured, TransactionEnded, TransactionStarted
 from edge.domain.ids import ChargerNo, ChargerTransactionId, ConnectorNo, IdToken, TransactionNo
+from edge.domain.plausibility import Measured
 from edge.domain.transactions import Attribution, Transaction, attribute_stop, attribute_values, start_key
 
 NINE = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
@@ -240,3 +241,51 @@ def test_charger_and_connector_are_not_run_together_in_a_key(charger, connector,
     key = start_key(ChargerNo(charger), replace(STARTED, connector=connector))
     other = start_key(ChargerNo(other_charger), replace(STARTED, connector=other_connector))
     assert (key == other) == ((charger, connector) == (other_charger, other_connector))
+
+
+# --- a stop that names neither its transaction nor a token
+
+
+def measured_at(number: int, register: int | None, minutes: int = 0) -> Measured:
+    return Measured(TransactionNo(number), NINE + timedelta(minutes=minutes), 0, register)
+
+
+def anonymous(meter: int | None, minutes: int = 10) -> TransactionEnded:
+    return TransactionEnded(ChargerTransactionId("99"), meter, NINE + timedelta(minutes=minutes), "Local", None)
+
+
+def opened(number: int) -> Transaction:
+    started = NINE - timedelta(hours=1)
+    return Transaction(
+        TransactionNo(number), ConnectorNo(number), ChargerTransactionId(str(number)), IdToken("A"), True, started, 0
+    )
+
+
+@pytest.mark.parametrize(
+    ("registers", "stop", "expected"),
+    [
+        ({1: 1_000, 2: 900_000}, 1_500, 1),
+        ({1: 1_000, 2: 900_000}, 900_500, 2),
+        ({1: 1_000, 2: 1_200}, 1_500, None),  # both could be
+        ({1: 1_000, 2: 900_000}, 500_000, None),  # more than can flow in ten minutes
+        ({1: 1_000, 2: 900_000}, 999, None),  # a register does not fall
+        ({1: None, 2: None}, 1_500, None),
+        ({1: 1_000, 2: 900_000}, None, None),
+    ],
+)
+def test_an_anonymous_stop_ends_the_only_transaction_that_its_register_continues(registers, stop, expected):
+    last = {TransactionNo(number): measured_at(number, register) for number, register in registers.items()}
+    found = attribute_stop(anonymous(stop), None, [opened(1), opened(2)], last)
+    assert (None if found.transaction is None else found.transaction.no) == expected
+    assert found.rule == ("orphan_stop" if expected is None else "stop_attached_by_meter")
+
+
+def test_a_stop_with_another_token_is_not_attached_by_its_register():
+    stop = replace(anonymous(1_500), token=IdToken("SOMEBODY"))
+    last = {TransactionNo(1): measured_at(1, 1_000)}
+    assert attribute_stop(stop, None, [opened(1)], last).rule == "orphan_stop"
+
+
+def test_closing_values_without_a_transaction_are_not_sent():
+    found = attribute_values(replace(values(), is_closing=True), None, None)
+    assert (found.relay, found.rule) == (False, "values_after_stop")

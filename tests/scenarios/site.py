@@ -67,6 +67,9 @@ class Site:
         self.daemon: Daemon | None = None
         self.ending: str | None = None
 
+    def build(self) -> Daemon:
+        return build(self.config, real_world())
+
     async def ended(self) -> None:
         """Return when the daemon leaves by itself."""
         async with asyncio.timeout(10):
@@ -80,7 +83,7 @@ class Site:
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator["Site"]:
-        self.daemon = build(self.config, real_world())
+        self.daemon = self.build()
         async with asyncio.TaskGroup() as tasks:
             life = tasks.create_task(self.daemon.run())
             ready = tasks.create_task(self.daemon.ready.wait())
@@ -137,18 +140,21 @@ async def until(socket: Path, command: str, fact: Callable[[dict], Fact], within
 class DaemonProcess:
     """`edge run` as a process of its own, which can be killed and started again on the same store and port."""
 
-    def __init__(self, folder: Path, toml: str) -> None:
+    def __init__(self, folder: Path, toml: str, **environment: str) -> None:
         self.folder = folder
+        self.environment = {**os.environ, **environment}
         self.file = folder / "edge.toml"
         self.file.write_text(toml)
         self.socket = folder / "edge.sock"
         self.log = folder / "edge.log"
         self._process: asyncio.subprocess.Process | None = None
 
-    async def start(self) -> None:
+    async def start(self, *words: str) -> None:
+        """`words`: the program and its arguments, instead of `edge run`."""
+        words = words or ("-m", "edge", "run", "--config", str(self.file))
         with self.log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "edge", "run", "--config", str(self.file), stdout=log, stderr=log
+                sys.executable, *words, stdout=log, stderr=log, env=self.environment
             )
         async with asyncio.timeout(30):
             while True:
@@ -158,11 +164,38 @@ class DaemonProcess:
                 assert self._process.returncode is None, self.log.read_text()
                 await asyncio.sleep(0.05)
 
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    def signal(self, number: signal.Signals) -> None:
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    def events(self, name: str) -> list[dict]:
+        """What the log says of it so far."""
+        told = [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{")]
+        return [event for event in told if event.get("event") == name]
+
+    async def told(self, name: str, times: int = 1, within: float = 20.0) -> dict:
+        """The newest event of that name, once there are so many."""
+        async with asyncio.timeout(within):
+            while len(self.events(name)) < times:
+                await asyncio.sleep(0.02)
+        return self.events(name)[-1]
+
     async def kill(self) -> None:
         """SIGKILL, as the kernel or a power cut would."""
         assert self._process is not None
         self._process.send_signal(signal.SIGKILL)
         await self._process.wait()
+
+    async def died(self) -> int:
+        """How it ended, once it has."""
+        assert self._process is not None
+        async with asyncio.timeout(20):
+            return await self._process.wait()
 
     async def stop(self) -> int:
         assert self._process is not None

@@ -124,13 +124,16 @@ async def test_a_forgotten_charger_of_the_file_is_back_at_the_next_start_and_an_
         assert "adopted already" in (await site.ask("adopt", charger="ADOPTED"))["error"]["message"]
 
 
-async def test_where_strangers_are_accepted_a_forgotten_charger_has_to_wait(folder):
-    async with Site(configuration(folder, unknown="accept")).running() as site:
-        charger = a_charger("CP-A", site)
+@pytest.mark.parametrize("security_profile", [0, 1])
+async def test_where_strangers_are_accepted_a_forgotten_charger_has_to_wait(folder, security_profile):
+    async with Site(configuration(folder, unknown="accept", security_profile=security_profile)).running() as site:
+        charger = a_charger("CP-A", site, password=KEY)
         async with charger.running():
             await charger.wait_for(lambda: charger.is_ready)
             await site.ask("forget", charger="CP-A")
             await waits(site, "CP-A")
+        # Like any that waits, it may knock without showing a password.
+        assert await handshake(f"{site.url}/CP-A") == 101
 
 
 async def test_a_forgotten_charger_needs_its_password_again(folder):
@@ -408,15 +411,39 @@ async def test_a_connector_that_is_named_later_is_appended(folder, csms, evses):
             assert answer["configurationKey"][0]["value"] == "4"
 
 
+async def boots_and_counts(site: Site, identity: str, connectors: int) -> None:
+    """A charger that says how many connectors it has when it is asked, and names none of them."""
+    async with socket_of(site, identity) as socket:
+        await socket.send(json.dumps([2, "boot", "BootNotification", BOOT]))
+        async with asyncio.timeout(10):
+            while True:
+                frame = json.loads(await socket.recv())
+                if frame[0] == 2 and frame[2] == "GetConfiguration":
+                    key = {"key": "NumberOfConnectors", "readonly": True, "value": str(connectors)}
+                    await socket.send(json.dumps([3, frame[1], {"configurationKey": [key]}]))
+                    break
+        await call(socket, "Heartbeat", {})
+        # What it was asked for next comes after its connectors were counted.
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(site.ask("trigger", charger=identity, message="Heartbeat"))
+            await answer_one(socket)
+
+
+async def answer_one(socket) -> None:
+    frame = json.loads(await socket.recv())
+    await socket.send(json.dumps([3, frame[1], {"status": "Accepted"}]))
+
+
 async def test_a_charger_that_says_after_its_boot_that_it_has_grown_gets_a_number_more(folder, csms):
     chargers = (ChargerSettings("A"), ChargerSettings("B", evses=(1,)))
     async with Site(configuration(folder, csms_url=csms.url, chargers=chargers)).running() as site:
         await csms.wait_registered(IDENTITY)
-        async with a_charger("A", site, connectors=1).running():
-            await site.until("chargers", lambda d: d["chargers"][0]["upstream_connectors"] == [2])
-        grown = a_charger("A", site, connectors=2)
-        async with grown.running():
-            await site.until("chargers", lambda d: d["chargers"][0]["upstream_connectors"] == [2, 3])
+        for says, numbers in ((1, [2]), (2, [2, 3]), (1, [2, 3])):
+            await boots_and_counts(site, "A", says)
+            assert (await fleet(site))["A"][1] == numbers
+        await csms.wait_for(lambda: statuses(csms, 3) == ["Unavailable"])
+        async with a_charger("A", site).running() as grown:
+            await grown.wait_for(lambda: grown.is_ready)
             await csms.wait_for(lambda: statuses(csms, 3)[-1:] == ["Available"])
             await charge(grown, 2, "T")
             start = await csms.wait_for(lambda: csms.calls("StartTransaction"))
@@ -426,17 +453,8 @@ async def test_a_charger_that_says_after_its_boot_that_it_has_grown_gets_a_numbe
 async def test_the_file_wins_over_a_charger_that_counts_otherwise(folder):
     chargers = (ChargerSettings("A", evses=(1,)),)
     async with Site(configuration(folder, chargers=chargers)).running() as site:
-        async with socket_of(site, "A") as socket:
-            await socket.send(json.dumps([2, "boot", "BootNotification", BOOT]))
-            async with asyncio.timeout(10):
-                while True:
-                    frame = json.loads(await socket.recv())
-                    if frame[0] == 2 and frame[2] == "GetConfiguration":
-                        key = {"key": "NumberOfConnectors", "readonly": True, "value": "7"}
-                        await socket.send(json.dumps([3, frame[1], {"configurationKey": [key]}]))
-                        break
-            await call(socket, "Heartbeat", {})
-            assert (await fleet(site))["A"] == ("online", [1])
+        await boots_and_counts(site, "A", 7)
+        assert (await fleet(site))["A"][1] == [1]
 
 
 async def test_evses_that_grow_in_the_file_are_appended_at_the_next_start(folder, csms):

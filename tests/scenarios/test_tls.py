@@ -348,13 +348,14 @@ async def test_a_cloud_that_demands_our_certificate_says_so_and_gets_it(folder, 
 async def test_a_certificate_file_that_is_replaced_counts_from_the_next_connection(folder, tmp_path, authority, pairs):
     trusted = tmp_path / "trusted.pem"
     trusted.write_text("not yet copied")
+    other = Authority(tmp_path / "other", "Somebody Else")
     async with Csms(ssl_context=_serving(pairs[0])) as csms:
         async with Site(configuration(folder, csms_url=csms.url, ca_file=trusted)).running() as site:
             error = await site.until("uplink", lambda d: d["uplink"]["last_error"])
-            assert (
-                error
-                == "the certificate files of the uplink cannot be used: trusted.pem: holds no certificate in PEM form"
-            )
+            unusable = "the certificate files of the uplink cannot be used"
+            assert error == f"{unusable}: trusted.pem: holds no certificate in PEM form"
+            trusted.write_bytes(other.certificate.read_bytes())
+            await site.until("uplink", lambda d: "is not trusted" in (d["uplink"]["last_error"] or ""))
             trusted.write_bytes(authority.certificate.read_bytes())
             await csms.wait_registered(IDENTITY)
 

@@ -66,6 +66,8 @@ async def yard(
     machine_wall: datetime | None = None,
     how_clock_was_set: Vouches = nobody_to_ask,
     has_cloud: bool = True,
+    retention_days: int = 90,
+    max_size_mb: int = 2048,
     **csms_options: object,
 ) -> AsyncIterator[Yard]:
     """Everything is running and registered. `machine_wall`: what the controller's own clock shows.
@@ -82,7 +84,7 @@ async def yard(
         site=Site(id=IDENTITY),
         listeners=(Listener("127.0.0.1", 8887, "/ocpp", 0),),
         uplink=Uplink(url=f"ws://127.0.0.1:{9000 if has_cloud else 9999}/ocpp", identity=IDENTITY, security_profile=0),
-        store=StoreSettings(path=folder / "edge.db"),
+        store=StoreSettings(folder / "edge.db", retention_days, max_size_mb),
         chargers=ChargerDefaults(meter_interval=60),
         charger=tuple(ChargerSettings(f"CP-0{n}", evses=(1, 1)) for n in range(1, chargers + 1)),
         authorization=Authorization(offline="everyone"),

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from edge.domain.ids import ConnectorNo, TransactionNo
 from edge.ocppj.frames import CHARGER_LIMITS, Call, encode_json, parse
-from edge.store import exchange
+from edge.store import exchange, gaps
 from edge.store.exchange import Kind, NewExchange
 from tests.store.givens import StoredSite, a_row, moment
 
@@ -80,7 +80,7 @@ def test_chains_lead_back_through_one_charger_and_one_transaction(site: StoredSi
     assert [each.seq for each in exchange.of_peer(site.db, value_two)] == [value_two, begin_two]
 
 
-def test_a_walk_ends_where_retention_has_cut_the_chain(site: StoredSite, session: TransactionNo) -> None:
+def test_a_walk_ends_where_a_chain_is_broken(site: StoredSite, session: TransactionNo) -> None:
     rows = [site.say(session, "MeterValues") for _ in range(4)]
     site.db.execute("DELETE FROM exchange WHERE seq <= :seq", {"seq": rows[1]})
     assert [each.seq for each in exchange.of_transaction(site.db, session, rows[-1])] == [rows[3], rows[2]]
@@ -172,12 +172,23 @@ def test_a_damaged_row_does_not_make_its_followers_look_damaged(site: StoredSite
     assert exchange.is_intact(site.db, row(site.db, two))
 
 
-def test_a_row_whose_predecessor_vanished_is_not_believed(site: StoredSite, session: TransactionNo) -> None:
+def test_a_row_after_the_end_of_retention_is_verified_as_before(site: StoredSite, session: TransactionNo) -> None:
+    start = site.db.execute("SELECT begin_seq FROM tx").fetchone()[0]
     one, two, three = (site.say(session, "MeterValues") for _ in range(3))
-    site.db.execute("DELETE FROM exchange WHERE seq <= ?", (one,))
+    gaps.remove(site.db, [start, one])
+    assert exchange.is_intact(site.db, row(site.db, two))
+    assert exchange.is_intact(site.db, row(site.db, three))
+    for seq in (two, three):
+        tampered(site.db, seq, 5)
+        assert not exchange.is_intact(site.db, row(site.db, seq))
+
+
+def test_a_row_whose_predecessor_is_gone_without_a_trace_is_not_believed(
+    site: StoredSite, session: TransactionNo
+) -> None:
+    one, two = site.say(session, "MeterValues"), site.say(session, "MeterValues")
+    site.db.execute("DELETE FROM exchange WHERE seq = ?", (one,))
     assert not exchange.is_intact(site.db, row(site.db, two))
-    tampered(site.db, three, 5)
-    assert not exchange.is_intact(site.db, row(site.db, three))
 
 
 def test_the_first_row_of_a_charger_has_a_digest_too(db: sqlite3.Connection) -> None:

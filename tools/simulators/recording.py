@@ -53,6 +53,7 @@ class RecordedConnection:
     closed: float
     is_cut: bool
     calls: list[RecordedCall] = field(default_factory=list)
+    strays: list[tuple[float, str]] = field(default_factory=list)  # texts that ask and answer nothing, with their time
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +74,12 @@ class Recording:
     def read(cls, lines: Iterable[str]) -> Self:
         first, *frames = [json.loads(line) for line in lines]
         meta = first["meta"]
-        calls, commands, answered, transaction_ids = _take_apart(frames)
+        calls, commands, answered, transaction_ids, strays = _take_apart(frames)
         return cls(
             meta["identity"],
             meta["offered_subprotocols"],
             meta["what"],
-            _connections(meta, calls),
+            _connections(meta, calls, strays),
             commands,
             answered,
             transaction_ids,
@@ -87,7 +88,14 @@ class Recording:
 
 def _take_apart(
     frames: list[dict[str, JsonValue]],
-) -> tuple[list[RecordedCall], list[RecordedCommand], frozenset[RecordedCall], dict[RecordedCall, JsonValue]]:
+) -> tuple[
+    list[RecordedCall],
+    list[RecordedCommand],
+    frozenset[RecordedCall],
+    dict[RecordedCall, JsonValue],
+    list[tuple[float, str]],
+]:
+    strays: list[tuple[float, str]] = []
     calls: list[RecordedCall] = []
     open_calls: dict[str, RecordedCall] = {}
     answered: list[RecordedCall] = []
@@ -99,7 +107,9 @@ def _take_apart(
         text = frame["text"]
         message = parse(text)
         if message is None:
-            continue  # malformed answers of a fuzzer: they answer nothing
+            if frame["dir"] == "up":
+                strays.append((frame["t"], text))  # malformed answers of a fuzzer: they answer nothing
+            continue
         match frame["dir"], message:
             case "up", [MessageType.CALL, message_id, action, payload]:
                 start = starts.get(payload.get("transactionId"))
@@ -118,16 +128,22 @@ def _take_apart(
                 asked[message_id] = (action, payload)
             case "up", [_, message_id, *_] if message_id in asked:
                 commands.append(RecordedCommand(*asked.pop(message_id), message, text))
-    return calls, commands, frozenset(answered), transaction_ids
+    return calls, commands, frozenset(answered), transaction_ids, strays
 
 
-def _connections(meta: dict[str, JsonValue], calls: list[RecordedCall]) -> list[RecordedConnection]:
+def _connections(
+    meta: dict[str, JsonValue], calls: list[RecordedCall], strays: list[tuple[float, str]]
+) -> list[RecordedConnection]:
     if "connections" not in meta:  # a fuzzer that opens a connection for each message
-        return [RecordedConnection(call.t, call.t, is_cut=False, calls=[call]) for call in calls]
+        each_own = [RecordedConnection(call.t, call.t, is_cut=False, calls=[call]) for call in calls]
+        each_own += [RecordedConnection(t, t, is_cut=False, strays=[(t, text)]) for t, text in strays]
+        return sorted(each_own, key=lambda each: each.opened)
     connections = [
         RecordedConnection(each["open"], each["closed"], each["code"] == 1006) for each in meta["connections"]
     ]
     for call in calls:
         owner = max((each for each in connections if each.opened <= call.t), key=lambda each: each.opened)
         owner.calls.append(call)
+    for t, text in strays:
+        max((each for each in connections if each.opened <= t), key=lambda each: each.opened).strays.append((t, text))
     return connections

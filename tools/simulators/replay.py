@@ -183,6 +183,10 @@ class Replay:
                 written = asyncio.Event()
                 tasks.create_task(self._say(window, played, written))
                 await written.wait()
+            for t, text in window.recorded.strays:
+                await self._until(t)
+                if await self._has_wire(window):
+                    await window.wire.send(text)
             for call in window.recorded.calls:
                 if call in self.recording.answered:
                     await self._played[call].settled.wait()

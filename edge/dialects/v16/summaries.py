@@ -40,7 +40,10 @@ def kwh(energy_wh: int) -> str:
 
 def answer(text: str) -> tuple[str, str]:
     """(CALLRESULT or CALLERROR, what it says)."""
-    frame = json.loads(text)
+    try:
+        frame = json.loads(text)
+    except ValueError:
+        return "CALLRESULT", "a text that is no JSON, repaired"
     if frame[0] == 4:
         return "CALLERROR", " ".join(str(part) for part in frame[2:4]).strip()
     payload = frame[2] if isinstance(frame[2], Mapping) else {}
