@@ -23,6 +23,7 @@ from edge.config.in_force import InForce
 from edge.console.actions import Actions, FleetActions
 from edge.console.actions_keys import KeyActions
 from edge.console.actions_messages import MessageActions
+from edge.console.backup_stream import BackupStream
 from edge.console.server import ConsoleServer
 from edge.console.views_messages import MessageViews
 from edge.console.views_sessions import SessionViews
@@ -37,12 +38,14 @@ from edge.fleet import Fleet, adopt
 from edge.housekeeping import Housekeeping
 from edge.inside import Inside, Parts
 from edge.operations import Operations
+from edge.probing import Probing
 from edge.reload import Parts as ReloadParts
 from edge.reload import Reload, Request
 from edge.settings import Settings
 from edge.site.installation import Installation
 from edge.site.poller import MeterPoller
 from edge.store import boots
+from edge.store.backup import Backups
 from edge.store.db import Store
 from edge.store.exchange import Moment
 from edge.tls.expiry import CertificateWatch
@@ -214,11 +217,9 @@ async def assemble(
     services |= {
         "reload": Reload(reload_request, in_force, reload_parts, world).run,
         "sightings": Sightings(store, roster).run,
+        "certificates": watch.run,
         **({} if why_control_only is not None else {"housekeeping": housekeeping.run}),
     }
-    profiles = [each.security_profile for each in (*config.listeners, config.uplink) if each is not None]
-    if max(profiles) >= 2:
-        services["certificates"] = watch.run
     hands = Hands(
         Fleet(
             in_force,
@@ -233,10 +234,14 @@ async def assemble(
         Operations(store, ids, roster, commands, availability, moment),
         Settings(store, roster, commands, configuration, moment),
         MessageActions(store, moment, lambda: outcomes.epoch, sender.offer_again),
+        Backups(
+            store, config.store.path if why_control_only is None else None, world.open_database, world.offload, clock
+        ),
+        Probing(installation, clock),
     )
     socket = config.api.socket
     console = None if socket is None else _console(socket, store, inside, hands)
-    return Assembly(chargers, services, inside, console, vitals)
+    return Assembly(chargers, services | {"backups": hands.backups.run}, inside, console, vitals)
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,6 +252,8 @@ class Hands:
     operations: Operations
     settings: Settings
     messages: MessageActions
+    backups: Backups
+    probing: Probing
 
 
 def _console(path: Path, store: Store, live: Inside, hands: Hands) -> ConsoleServer:
@@ -277,7 +284,13 @@ def _console(path: Path, store: Store, live: Inside, hands: Hands) -> ConsoleSer
             "get": keys.get,
             "set": keys.set,
         },
-        streams={"status": site.watch_status, "meter": site.watch_meter, "trace": messages.follow_trace},
+        streams={
+            "status": site.watch_status,
+            "meter": site.watch_meter,
+            "trace": messages.follow_trace,
+            "backup": BackupStream(hands.backups).backup,
+            "meter_probe": hands.probing.probe,
+        },
     )
 
 

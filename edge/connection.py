@@ -60,14 +60,19 @@ class RpcConnection:
         on_call: Callable[[CallReceived], None],
         bad_input: Counter[str] | None = None,
         on_odd: Callable[[str], None] = lambda _rule: None,
+        on_refused: Callable[[str, Refused], None] | None = None,
     ) -> None:
-        """`on_odd` gets the name of each peculiarity of the peer (`edge/domain/peculiarities.py`)."""
+        """`on_odd` gets the name of each peculiarity of the peer (`edge/domain/peculiarities.py`).
+
+        `on_refused` gets each text that is refused, and sends the reply to it.
+        """
         self._socket = socket
         self._peer = peer
         self._clock = clock
         self._ids = ids
         self._on_call = on_call
         self._on_odd = on_odd
+        self._on_refused = on_refused
         self._outgoing: asyncio.Queue[str] = asyncio.Queue()
         self._awaited: asyncio.Future[Answer] | None = None
         self._hook: Hook | None = None
@@ -110,11 +115,13 @@ class RpcConnection:
                 self._on_call(received)
             case AnswerReceived() as received:
                 self._answered(received)
-            case Refused(reason, code, reply, misuse):
+            case Refused(reason, code, reply, misuse) as refused:
                 self.bad_input[code] += 1
                 self._on_odd(misuse)
                 self._log.warning("input_refused", code=code, reason=reason)
-                if reply is not None:
+                if self._on_refused is not None:
+                    self._on_refused(text, refused)
+                elif reply is not None:
                     self.send(reply)
             case Flooded(unanswered):
                 self.bad_input["Flooded"] += 1

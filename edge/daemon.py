@@ -10,7 +10,7 @@ say. As soon as the disk takes a row again, the next life is a full one.
 """
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from enum import StrEnum
 from functools import partial
@@ -54,6 +54,10 @@ WARM = (
 )
 
 
+Claim = Callable[[], None]
+"""Sees to it that nobody else uses the store on disk. Raises StoreUnusable when that cannot be had."""
+
+
 class Ending(StrEnum):
     STOPPED = "stopped"
     RESTART = "restart"
@@ -64,12 +68,13 @@ class Ending(StrEnum):
 class Daemon:
     """The daemon, one life after the other."""
 
-    def __init__(self, config: Config, world: World, read: Read | None = None) -> None:
+    def __init__(self, config: Config, world: World, read: Read | None = None, claim: Claim | None = None) -> None:
         self._in_force = InForce(config)
         self._clock = SiteClock(world.clock, world.how_clock_was_set)
         self._world = replace(world, clock=self._clock)
         self._reload_asked = asyncio.Event()
         self._read = read or (lambda: (config, ()))
+        self._claim = claim or (lambda: None)
         self._watchdog = Watchdog(self._world)
         self._ending = Ending.STOPPED
         self._leave = asyncio.Event()
@@ -124,17 +129,21 @@ class Daemon:
 
     async def _open(self) -> tuple[Store, str | None]:
         """The store, and why it is not the one on disk. Raises StoreForeign: choosing another is for a person."""
-        world = self._world
-        why = self._given_up
+        world, why = self._world, self._given_up
         if why is None:
             try:
-                return await open_store(self._in_force().store.path, world.open_database, world.clock), None
+                return await self._open_on_disk(), None
             except StoreForeign:
                 raise
             except StoreUnusable as error:
                 why = str(error)
         self._log.error("control_only", why=why)
         return await open_volatile(world.open_database, world.clock), why
+
+    async def _open_on_disk(self) -> Store:
+        world = self._world
+        await world.offload(self._claim)
+        return await open_store(self._in_force().store.path, world.open_database, world.clock)
 
     async def _live(self, store: Store, why_control_only: str | None) -> None:
         world = self._world
@@ -159,6 +168,7 @@ class Daemon:
             self._log.info("leaving", ending=self._ending)
             for server in servers:
                 server.close(code=1001, reason="the controller restarts")
+            for server in servers:  # all at once: a charger that says nothing is waited for only once
                 await server.wait_closed()
             while pending := [service for service in services if not service.done()]:
                 for service in pending:
@@ -240,11 +250,10 @@ class Daemon:
 
     async def _until_disk_works(self) -> None:
         """In control-only mode: try the disk until it takes a row."""
-        world = self._world
         while True:
             await asyncio.sleep(TRY_DISK_EVERY)
             try:
-                store = await open_store(self._in_force().store.path, world.open_database, world.clock)
+                store = await self._open_on_disk()
             except StoreUnusable as error:
                 self._log.warning("store_still_unusable", why=str(error))
                 continue
@@ -295,6 +304,6 @@ async def _open(console: ConsoleServer, tasks: asyncio.TaskGroup) -> "asyncio.Ta
     return task
 
 
-def build(config: Config, world: World, read: Read | None = None) -> Daemon:
+def build(config: Config, world: World, read: Read | None = None, claim: Claim | None = None) -> Daemon:
     """The daemon for this configuration in this world; its one coroutine is `run`. `read` gives it a reload's file."""
-    return Daemon(config, world, read)
+    return Daemon(config, world, read, claim)

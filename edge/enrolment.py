@@ -55,7 +55,7 @@ def admit(enrolled: Enrolled, listed: Sequence[ChargerSettings], roster: Roster,
         else:
             hashes = () if charger.secret_hash is None else tuple(charger.secret_hash.split(b"\n"))
         roster.enrol(charger.id, Enrolment(charger.no, hashes))
-        roster.presence(charger.id).make = Make(charger.vendor, charger.model, charger.firmware)
+        roster.presence(charger.id).make = Make.said(charger.vendor, charger.model, charger.firmware)
     gone = [name for name in enrolled.retired if roster.enrolment(name) is not None]
     for name in enrolled.retired:
         roster.retire(name)

@@ -15,8 +15,9 @@ from edge.config import Config, Problem, check
 from edge.daemon import Daemon, Ending, build
 from edge.domain.ports import EdgeError
 from edge.redaction import redacted
-from edge.site.profiles import profile_names
-from edge.store.lock import take as take_lock
+from edge.site.profiles import meter_model, profile_names
+from edge.store.lock import StoreLock, StoreTaken
+from edge.store.migration import StoreUnusable
 from edge.world import real_world
 
 DONE, FAILED, INVALID = 0, 1, 2
@@ -33,22 +34,22 @@ def main(config_path: Path) -> int:
         _say(f"{config_path} is not valid: nothing was started. `edge check` shows these problems again.")
         return INVALID
     logs.set_up(os.environ.get("EDGE_LOG") or "info")
+    lock = StoreLock(config.store.path)
     try:
-        lock = take_lock(config.store.path)
-    except OSError as error:
-        _say(f"edge cannot start: {error}")
-        return FAILED
-    if lock is None:
+        lock.hold()
+    except StoreTaken:
         _say(f"Another daemon uses {config.store.path}: stop it first, or set another store.path.")
         return FAILED
+    except StoreUnusable:
+        pass  # of a disk that is no disk any more the daemon makes the best: it asks again, and says why
     ending: Ending | None = None
     try:
-        ending = asyncio.run(_with_signals(build(config, real_world(), partial(_check, config_path))))
+        ending = asyncio.run(_with_signals(build(config, real_world(), partial(_check, config_path), lock.hold)))
     except* (EdgeError, OSError) as errors:
         for failure in _leaves(errors):
             _say(f"edge cannot run: {failure}")
     finally:
-        os.close(lock)
+        lock.let_go()
     if ending is None:
         return FAILED
     if ending is Ending.RESTART and os.environ.get("SYSTEMD_EXEC_PID") != str(os.getpid()):
@@ -59,7 +60,7 @@ def main(config_path: Path) -> int:
 
 def _check(path: Path) -> tuple[Config | None, tuple[Problem, ...]]:
     """What `edge check` says of the file, at the start and at each reload."""
-    return check(path, known_profiles=profile_names(), now=real_world().clock.utc_now())
+    return check(path, known_profiles=profile_names(), read_profile=meter_model, now=real_world().clock.utc_now())
 
 
 def _say(line: str) -> None:

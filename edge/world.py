@@ -100,6 +100,8 @@ async def how_clock_was_set() -> Trust:
             asking = await asyncio.create_subprocess_exec(
                 "timedatectl", "show", "--property=NTPSynchronized", "--value",
                 stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
+                # It would tell our service manager its own errors.
+                env={name: value for name, value in os.environ.items() if name != "NOTIFY_SOCKET"},
             )  # fmt: skip
             answer, _ = await asking.communicate()
     except (OSError, TimeoutError):

@@ -12,6 +12,11 @@ from edge.domain.ports import CallTimedOut, ChargerOffline, Clock, Ids, LinkLost
 from edge.jsontypes import Payload
 from edge.ocppj.frames import CallError, call_text
 
+UNANSWERED_AT_MOST = 3
+"""Commands in a row, after which the connection is given up."""
+TIME_ENOUGH = 5.0
+"""Seconds that a charger must have had for an answer, for its silence to count."""
+
 
 @dataclass(order=True, slots=True)
 class _Command:
@@ -42,11 +47,22 @@ class Said:
 class CommandQueue:
     """Commands that wait for one charger. `run` sends them until it is cancelled or the connection ends."""
 
-    def __init__(self, connection: RpcConnection, clock: Clock, ids: Ids, on_said: Callable[[Said], None]) -> None:
+    def __init__(
+        self,
+        connection: RpcConnection,
+        clock: Clock,
+        ids: Ids,
+        on_said: Callable[[Said], None],
+        on_mute: Callable[[], Awaitable[None]],
+    ) -> None:
+        """`on_mute`: it used to answer on this connection, and does not any more."""
         self._connection = connection
         self._clock = clock
         self._ids = ids
         self._on_said = on_said
+        self._on_mute = on_mute
+        self._has_answered = False
+        self._unanswered_in_a_row = 0
         self._waiting: list[_Command] = []
         self._numbers = count()
         self._wake = asyncio.Event()
@@ -99,8 +115,12 @@ class CommandQueue:
         answer: Answer | None = None
         try:
             answer = await self._connection.call(command.action, command.payload, within=within, message_id=message_id)
-        except (CallTimedOut, LinkLost) as error:
-            _fail(command, ChargerOffline(str(error)) if isinstance(error, LinkLost) else error)
+        except LinkLost as error:
+            _fail(command, ChargerOffline(str(error)))
+            return
+        except CallTimedOut as error:
+            _fail(command, error)
+            await self._was_silent(within)
             return
         except asyncio.CancelledError:
             _fail(command, ChargerOffline("the connection ended before the answer came"))
@@ -109,10 +129,23 @@ class CommandQueue:
             text = call_text(message_id, command.action, command.payload)
             answered = None if answer is None else answer.text
             self._on_said(Said(text, command.action, message_id, command.transaction, command.cause, answered))
+        self._has_answered, self._unanswered_in_a_row = True, 0
         if isinstance(answer, CallError):
             _fail(command, PeerRefused(answer.code, answer.description))
         elif not command.done.done():
             command.done.set_result(answer.payload)
+
+    async def _was_silent(self, within: float) -> None:
+        """Some stop answering after a day, though their heartbeats go on: a new connection helps (J.2, 15).
+
+        One that has never answered on this connection is left alone: it would do the same on the next one.
+        """
+        if within < TIME_ENOUGH or not self._has_answered:
+            return
+        self._unanswered_in_a_row += 1
+        if self._unanswered_in_a_row >= UNANSWERED_AT_MOST:
+            self._unanswered_in_a_row = 0
+            await self._on_mute()
 
 
 def _fail(command: _Command, error: Exception) -> None:

@@ -12,8 +12,9 @@ from typing import Any
 
 import structlog
 
-from edge.chargers import records, starts
+from edge.chargers import records, refusals, starts
 from edge.chargers.records import Recorded, Said, Stored
+from edge.chargers.refusals import RefusedText
 from edge.chargers.starts import Policy, StartRecorded
 from edge.chargers.tally import FleetTally, Tally
 from edge.config import Authorization, ChargerDefaults, ChargerSettings, Config
@@ -37,9 +38,11 @@ from edge.domain.ids import ChargerId, ChargerNo, ConnectorNo, Make
 from edge.domain.peculiarities import Peculiarity, Rule
 from edge.domain.ports import CallTimedOut, CsmsPort, PeerRefused, UplinkDown
 from edge.jsontypes import Payload
+from edge.ocppj import actions
+from edge.ocppj.frames import Call, error_text
 from edge.ocppj.peer import CallReceived
 from edge.ocppj.schemas import Violation
-from edge.store import Connection, tokens
+from edge.store import Connection, exchange, tokens
 from edge.store.db import Store
 from edge.store.exchange import Moment
 
@@ -115,15 +118,14 @@ class Intake:
         reading = understood(self._version, received)
         event = observe.observe(call.action, reading.payload)
         if reading.violations and (call.action not in observe.TRANSACTION_ACTIONS or event is None):
-            self._count(noticed)
-            return refusal(reading.violations)
+            return await self._refuse(call, reading, noticed)
         peculiar = [*noticed, *reading.applied, *findings.of_request(call.action, reading.payload)]
         if call.action in observe.TRANSACTION_ACTIONS:
             # Flagged also when the tolerances have made sense of all of it (decided.md).
             flaws = reading.violations or received.violations[:1]
             peculiar += [Peculiarity(Rule.SCHEMA_VIOLATED, str(flaw)) for flaw in flaws]
         if isinstance(event, ChargerBooted):
-            self._tally.make = Make(event.vendor, event.model, event.firmware)
+            self._tally.make = Make.said(event.vendor, event.model, event.firmware)
         self._count(peculiar)
         said = Said(
             self._charger_no,
@@ -156,6 +158,28 @@ class Intake:
                 return await self._record(lambda db: records.record_boot(db, said, event, answer))
             case None:
                 return await self._plain(said)
+
+    async def _refuse(self, call: Call, reading: Reading, noticed: tuple[Peculiarity, ...]) -> Refusal:
+        """The CALLERROR to a payload that nobody can read; the text is kept."""
+        refused = refusal(reading.violations)
+        self._count([*noticed, Peculiarity(Rule.MESSAGE_REFUSED, refused.description)])
+        code = actions.error_code(self._version, refused.code)
+        answer = error_text(call.message_id, code, refused.description)
+        why = refused.description
+        await self.keep_refused(RefusedText(call.text, Rule.MESSAGE_REFUSED, why, answer, call.action, call.message_id))
+        return refused
+
+    async def keep_refused(self, refused: RefusedText) -> None:
+        """Put a refused text into the journal. Raises CommitFailed: then there must be no answer."""
+        at = self._parts.moment()
+        if not self._tally.refused_kept.takes(refused, at.mono_ms / 1000):
+            self._log.warning("refused_text_not_kept", why="too many of this charger in this hour")
+            return
+        row = refusals.row_of(refused, self._charger_no, self._version, at)
+        if refused.is_billing:
+            await self._parts.store.write(lambda db: exchange.append(db, row))
+        else:
+            self._parts.store.defer(lambda db: exchange.append(db, row))
 
     async def _plain(self, said: Said) -> Reply:
         match said.call.action:

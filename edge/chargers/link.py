@@ -17,7 +17,9 @@ from websockets.asyncio.server import ServerConnection
 from edge.chargers import commissioning
 from edge.chargers.commands import CommandQueue
 from edge.chargers.commands import Said as SaidToCharger
+from edge.chargers.demand import demand_values
 from edge.chargers.intake import Intake, Parts, pending_reply, understood
+from edge.chargers.refusals import WAITING_AT_MOST, RefusedText
 from edge.chargers.tally import Tally, is_id_repeated
 from edge.connection import Refusal, Reply, RpcConnection
 from edge.dialects.models import Profile
@@ -29,7 +31,7 @@ from edge.domain.peculiarities import Peculiarity, Rule
 from edge.domain.ports import Clock, Ids
 from edge.ocppj.actions import Sender
 from edge.ocppj.frames import CHARGER_LIMITS, encode_json
-from edge.ocppj.peer import CallReceived, RpcPeer
+from edge.ocppj.peer import CallReceived, Refused, RpcPeer
 from edge.store import exchange, fleet
 from edge.store.db import CommitFailed
 from edge.store.exchange import Kind, NewExchange
@@ -77,8 +79,9 @@ class ChargerLink:
             on_call=self._received,
             bad_input=tally.refused_messages,
             on_odd=lambda rule: self.count((rule,)),
+            on_refused=self._refused,
         )
-        self.commands = CommandQueue(self.connection, clock, ids, self._journal)
+        self.commands = CommandQueue(self.connection, clock, ids, self._journal, self._is_mute)
         self.booted = asyncio.Event()
         """Set by each boot, cleared by whoever has dealt with it."""
         self._has_booted = asyncio.Event()
@@ -89,6 +92,7 @@ class ChargerLink:
         self._clock = clock
         self._calls: asyncio.Queue[Arrived] = asyncio.Queue()
         self._authorizes: asyncio.Queue[Arrived] = asyncio.Queue()
+        self._refusals: asyncio.Queue[RefusedText] = asyncio.Queue(WAITING_AT_MOST)
         self._in_work: dict[str, int] = {}
         """Texts that are not answered yet, and how often each was said again meanwhile."""
         self._intake = None if charger_no is None else Intake(charger, charger_no, version, parts, tally)
@@ -154,6 +158,25 @@ class ChargerLink:
         if is_id_repeated(self.tally, call.message_id, call.text):
             yield Peculiarity(Rule.MESSAGE_ID_REPEATED, "the id was used before for something else")
 
+    def _refused(self, text: str, refused: Refused) -> None:
+        """A text that is no CALL for us: kept as evidence, then answered."""
+        one = RefusedText(text, Rule(refused.misuse), refused.reason, refused.reply)
+        if one.rule is Rule.ANSWER_MALFORMED or self._intake is None or self._refusals.full():
+            self._tell(one)
+        else:
+            self._refusals.put_nowait(one)
+
+    async def _keep_refused(self) -> None:
+        while True:
+            one = await self._refusals.get()
+            if self._intake is not None:
+                await self._intake.keep_refused(one)
+            self._tell(one)
+
+    def _tell(self, refused: RefusedText) -> None:
+        if refused.answer is not None:
+            self.connection.send(refused.answer)
+
     async def run(self) -> None:
         """Until the connection ends. A commit that failed closes it: the charger keeps its message and repeats it."""
         self._treat_as_its_model()
@@ -162,8 +185,10 @@ class ChargerLink:
                 helpers = [
                     tasks.create_task(self._work(self._calls)),
                     tasks.create_task(self._work(self._authorizes)),
+                    tasks.create_task(self._keep_refused()),
                     tasks.create_task(self.commands.run(self._bears_commands())),
                     tasks.create_task(self._watch_silence()),
+                    tasks.create_task(demand_values(self, self._parts)),
                     tasks.create_task(commissioning.commission(self, self._parts, self._clock)),
                 ]
                 await self.connection.run()
@@ -203,6 +228,11 @@ class ChargerLink:
                 await self.connection.close(1001, "nothing was heard for too long")
             await asyncio.sleep(max(1.0, longest - silent))
 
+    async def _is_mute(self) -> None:
+        self.count((Rule.COMMANDS_UNANSWERED,))
+        self._log.warning("charger_mute", why="it answers no command any more; the connection is closed")
+        await self.connection.close(1001, "commands are not answered any more")
+
     async def _work(self, calls: "asyncio.Queue[Arrived]") -> None:
         while True:
             received, noticed = await calls.get()
@@ -227,7 +257,7 @@ class ChargerLink:
         event = observe.observe(received.call.action, reading.payload)
         if isinstance(event, ChargerBooted):
             self.said_boot = event
-            self.tally.make = Make(event.vendor, event.model, event.firmware)
+            self.tally.make = Make.said(event.vendor, event.model, event.firmware)
         self.count([one.rule for one in (*noticed, *reading.applied)])
         return pending_reply(received, reading, self._parts.moment())
 

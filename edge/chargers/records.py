@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import NamedTuple
 
+from edge.dialects import tolerances
 from edge.dialects.v16 import observe, replies, station
 from edge.domain import plausibility
 from edge.domain.connectors import MOST as MOST_CONNECTORS
@@ -176,7 +177,8 @@ def _compared(
     """What cannot be true of these values after those before; they are the last ones now."""
     before = measured.last(connection, connector_no)
     tx_no = None if tx is None else tx.no
-    now = Measured(tx_no, values.last_at, said.at.wall_ms, values.register_wh, values.soc)
+    now = Measured(tx_no, values.last_at, said.at.wall_ms, values.register_wh, values.soc, values.power_w)
+    now = plausibility.with_window(before, now)
     measured.remember(connection, connector_no, now)
     if tx is not None:
         yield from plausibility.of_values(before, now, values.power_w, said.most_watts)
@@ -238,7 +240,8 @@ def _last_measured(connection: Connection, tx: Transaction) -> Measured:
     rows = exchange.of_transaction(connection, tx.no, exchange.end_of(connection, tx.no)[0])
     for row in islice(rows, ROWS_SEARCHED):
         if row.kind is Kind.CHARGER_CALL and row.action == "MeterValues":
-            event = observe.observe("MeterValues", exchange.payload(row))
+            meant = tolerances.understood(row.version or "1.6", "MeterValues", exchange.payload(row))
+            event = observe.observe("MeterValues", meant)
             if isinstance(event, EnergyMeasured) and event.register_wh is not None:
                 return Measured(tx.no, event.last_at, row.at_wall_ms, event.register_wh)
         received_ms = row.at_wall_ms

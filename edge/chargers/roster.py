@@ -1,5 +1,6 @@
 """Who may connect, who is online, and the way down to each charger (`ChargerPort`)."""
 
+import asyncio
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -8,6 +9,7 @@ from datetime import datetime
 import structlog
 
 from edge.chargers.link import ChargerLink
+from edge.chargers.refusals import Allowance
 from edge.domain.ids import ChargerId, ChargerNo, Make, TransactionNo
 from edge.domain.ports import ChargerOffline, Clock, Urgency
 from edge.jsontypes import Payload
@@ -42,6 +44,7 @@ class Presence:
     """Rules that concerned its messages since our start (`tally.py`)."""
     make: Make = field(default_factory=Make)
     logged_at: dict[str, float] = field(default_factory=dict)
+    refused_kept: Allowance = field(default_factory=Allowance)
     heard: dict[str, int] = field(default_factory=dict)
     written: Counter[str] = field(default_factory=Counter)
     """Configuration keys that were written after a boot and have not been read back since, by how often."""
@@ -184,6 +187,9 @@ class Roster:
         link = self._links.get(charger)
         if link is None or link.is_pending:
             raise ChargerOffline(f"{charger} is not connected")
+        if action == "RemoteStartTransaction" and (pause := link.profile.remote_start_delay_s) < within:
+            await asyncio.sleep(pause)  # J.2, 70
+            within -= pause
         return await link.commands.call(
             action, payload, within=within, urgency=urgency, transaction=transaction, cause=cause
         )

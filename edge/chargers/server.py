@@ -18,6 +18,7 @@ from edge.chargers.link import ChargerLink
 from edge.chargers.roster import Roster
 from edge.config import ChargerDefaults, Config, Listener
 from edge.domain.ids import ChargerId, ChargerNo
+from edge.domain.peculiarities import Rule
 from edge.domain.ports import Clock, Ids
 from edge.ocppj import handshake
 from edge.ocppj.frames import CHARGER_LIMITS
@@ -28,6 +29,17 @@ PING_TIMEOUT = 30.0
 OPEN_TIMEOUT = 10.0
 BACKLOG = 1024
 """Connections that may wait to be accepted: a whole yard reconnects at once after a power cut."""
+
+WITHOUT_SUBPROTOCOL = "1.6"
+"""What a charger speaks that offers no subprotocol, where that is tolerated."""
+NO_HANDSHAKE = {
+    426: "its request says no Connection: Upgrade: it opens no WebSocket, or a proxy in between takes that away",
+    400: "its request is no WebSocket handshake",
+}
+"""By the status with which websockets answers."""
+
+CLOSED_FOR = {1007: Rule.TEXT_NOT_UTF8, 1009: Rule.TEXT_TOO_LONG}
+"""Why websockets closes a connection before we see the text."""
 
 Adopt = Callable[[ChargerId, bytes | None], Awaitable[ChargerNo]]
 
@@ -83,6 +95,7 @@ class ChargerServer:
             listener.host,
             listener.port,
             process_request=self._admitted(listener),
+            process_response=self._answered(listener),
             select_subprotocol=self._select,
             compression=None,  # some 1.6 stacks choke on it, and it trebles the memory (performance.md 2)
             max_size=CHARGER_LIMITS.max_characters,
@@ -144,17 +157,48 @@ class ChargerServer:
             return connection.respond(HTTPStatus.SERVICE_UNAVAILABLE, "too many unknown chargers\n")
         return None
 
+    def _answered(self, listener: Listener) -> Callable[[ServerConnection, Request, Response], None]:
+        def process_response(_connection: ServerConnection, request: Request, response: Response) -> None:
+            why = NO_HANDSHAKE.get(response.status_code)
+            if why is None:
+                return
+            name = handshake.identity_from_path(request.path, listener.path)
+            if name is not None:
+                self._roster.refused(ChargerId(name), why)
+            self._log.warning("handshake_refused", charger=name, why=why)
+
+        return process_response
+
+    def _version(self, socket: ServerConnection, charger: ChargerId | None) -> str | None:
+        """The version in which the charger is served; None: there is none in common."""
+        if socket.subprotocol is not None:
+            return handshake.version_of(socket.subprotocol)
+        assert socket.request is not None
+        if charger is None or socket.request.headers.get_all("Sec-WebSocket-Protocol"):
+            return None
+        # J.2, 1: nothing was offered at all. Which version it speaks is for a person or its model to say.
+        tally = self._roster.presence(charger) if self._roster.enrolment(charger) is not None else None
+        if tally is None or WITHOUT_SUBPROTOCOL not in self._defaults.versions:
+            return None
+        by_model = self._parts.models.profile(tally.make).tolerances
+        if Rule.SUBPROTOCOL_MISSING not in by_model | self._parts.tolerated(charger):
+            return None
+        self._parts.fleet.count(charger, tally, (Rule.SUBPROTOCOL_MISSING,), self._clock.monotonic())
+        return WITHOUT_SUBPROTOCOL
+
     def _connected(self, listener: Listener) -> Callable[[ServerConnection], Awaitable[None]]:
         async def handler(socket: ServerConnection) -> None:
             assert socket.request is not None
-            version = None if socket.subprotocol is None else handshake.version_of(socket.subprotocol)
             # Exactly what `_admitted` has judged: any other reading of the path would let a stranger in under a name.
             name = handshake.identity_from_path(socket.request.path, listener.path)
+            version = self._version(socket, None if name is None else ChargerId(name))
             if name is None or version is None:
                 offered = socket.request.headers.get("Sec-WebSocket-Protocol", "none")
                 self._log.warning(
                     "no_common_version", charger=name, offered=offered, enabled=list(self._defaults.versions)
                 )
+                if name is not None:
+                    self._roster.refused(ChargerId(name), _no_version(offered, self._defaults.versions))
                 await socket.close(1002, "no common OCPP version")
                 return
             await self._serve(socket, ChargerId(name), version)
@@ -179,8 +223,16 @@ class ChargerServer:
             await link.run()
         finally:
             self._roster.detach(link)
+            sent = socket.protocol.close_sent
+            if sent is not None and sent.code in CLOSED_FOR:
+                link.count((CLOSED_FOR[sent.code],))
             link.note("closed", f"code {socket.close_code}")
             self._log.info("charger_disconnected", charger=charger, code=socket.close_code)
+
+
+def _no_version(offered: str, enabled: Sequence[str]) -> str:
+    hint = f'; if it speaks 1.6, tolerate = ["{Rule.SUBPROTOCOL_MISSING}"]' if offered == "none" else ""
+    return f"it offers {ascii(offered)[1:-1][:60]} as its subprotocol, expected ocpp{' or ocpp'.join(enabled)}{hint}"
 
 
 def _may_enter(charger: ChargerId, secrets: Sequence[bytes], credentials: tuple[bytes, bytes] | None) -> bool:

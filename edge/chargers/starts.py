@@ -167,7 +167,14 @@ def _repeated_start(
         verdict = Verdict.ACCEPT if status == authorization.ACCEPTED else Verdict.REFUSE
         decision = Decision(verdict, status, Source(source))
     answer = replies.start(charger_tx, decision.status)
-    return StartRecorded(tx_no, charger_tx, seq, decision, Recorded(answer, is_repeat=True))
+    first = exchange.load(connection, seq)
+    if first is None or exchange.payload_text(first) == encode_json(said.call.payload):
+        return StartRecorded(tx_no, charger_tx, seq, decision, Recorded(answer, is_repeat=True))
+    notes = Notes()
+    notes.add(Rule.START_SAID_OTHERWISE, f"{session_name(tx_no)} began with this start, said a little differently")
+    text = None if decision.verdict is Verdict.ASK else result_text(said.call.message_id, answer)
+    exchange.append(connection, row_of(said, notes, connector_no=first.connector_no, tx_no=tx_no, answer=text))
+    return StartRecorded(tx_no, charger_tx, seq, decision, Recorded(answer, rules=notes.rules()))
 
 
 def _decide(connection: Connection, token: IdToken, policy: Policy, said: Said) -> Decision:

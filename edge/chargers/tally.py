@@ -10,6 +10,7 @@ from typing import Protocol
 
 import structlog
 
+from edge.chargers.refusals import Allowance
 from edge.domain.ids import ChargerId, Make
 from edge.domain.peculiarities import Kind, kind_of
 
@@ -32,6 +33,8 @@ class Tally(Protocol):
     """As its last BootNotification said."""
     logged_at: dict[str, float]
     """Rule → monotonic time of the last line about it."""
+    refused_kept: Allowance
+    """What may still be kept of its refused texts."""
     heard: dict[str, int]
     """Message id → hash of the text of its last use, on this connection or an earlier one."""
 

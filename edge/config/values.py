@@ -48,7 +48,7 @@ class Listener:
     """Where chargers connect: `ws://HOST:PORT/PATH/IDENTITY`. At least one."""
 
     host: Annotated[str, Named("address"), rules.ADDRESS_HOST, ON_RESTART]
-    """Interface and port; `0.0.0.0` is every IPv4 interface, `[::]` every interface. Port 0 takes any free one."""
+    """Interface and port; `0.0.0.0` is every IPv4 interface, `[::]` every IPv6 interface. Port 0 takes any free one."""
     port: Annotated[int, Named("address"), rules.ADDRESS_PORT, ON_RESTART]
     path: Annotated[str, rules.URL_PATH, ON_RESTART] = "/ocpp"
     """What precedes the identity in the charger's URL."""

@@ -6,7 +6,15 @@ A command stands here when it works, not before. Everything else about commands 
 import argparse
 import os
 
-from edge.console import grammar_chargers, grammar_keys, grammar_messages, grammar_sessions, grammar_site
+from edge.console import (
+    grammar_chargers,
+    grammar_keys,
+    grammar_messages,
+    grammar_probe,
+    grammar_sessions,
+    grammar_site,
+    grammar_store,
+)
 from edge.console.client import Request
 from edge.console.grammar import COMMON_OPTIONS, DEFAULT_CONFIG, Parser, add_options, formatter
 
@@ -30,6 +38,17 @@ exit codes: 0 done · 1 failed or rejected · 2 wrong usage or configuration
 """
 
 
+_SUBJECTS = (
+    grammar_site,
+    grammar_probe,
+    grammar_chargers,
+    grammar_keys,
+    grammar_sessions,
+    grammar_messages,
+    grammar_store,
+)
+
+
 def config_path(options: argparse.Namespace) -> str:
     return getattr(options, "config", None) or os.environ.get("EDGE_CONFIG") or DEFAULT_CONFIG
 
@@ -46,7 +65,7 @@ def build_parser() -> Parser:
     add_options(parser, COMMON_OPTIONS)
     parser.add_argument("--version", action="store_true", help="print the version and end")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands", prog="edge")
-    for subject in (grammar_site, grammar_chargers, grammar_keys, grammar_sessions, grammar_messages):
+    for subject in _SUBJECTS:
         subject.add(commands)
     return parser
 

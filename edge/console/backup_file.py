@@ -6,16 +6,17 @@ and whatever goes wrong removes that. Loaded only for this command.
 
 import base64
 import contextlib
+import fcntl
 import hashlib
 import json
 import os
-import sys
 from collections.abc import Iterator
 from typing import NamedTuple
 
 from edge.console.client import Request, ask
 from edge.console.document import count, number, part, text
 from edge.console.errors import CommandError
+from edge.console.progress import Progress
 from edge.jsontypes import Payload
 
 NEXT_WITHIN = 120.0
@@ -32,48 +33,102 @@ class Received(NamedTuple):
 
 def fetch(socket: str, file: str, *, force: bool) -> Payload:
     """Write a backup to `file`; the document that says what is in it. Raises CommandError."""
-    _require_free_name(file, force=force)
-    unfinished = file + ".part"
-    progress = _Progress()
+    progress = Progress("The store")
     try:
-        with _created(unfinished) as handle:
+        _require_free_name(file, force=force)
+        with _created(file + ".part") as handle:
             received = _receive(socket, handle, file, progress)
             os.fsync(handle)
-        _require_free_name(file, force=force)
-        os.replace(unfinished, file)  # noqa: PTH105 - pathlib costs start time
-        _sync_folder(file)
+            _require_free_name(file, force=force)
+            os.replace(file + ".part", file)  # noqa: PTH105 - pathlib costs start time
+            _sync_folder(file)
     except OSError as error:
         raise CommandError("not_written", f"{file} cannot be written: {error.strerror}.", _hint(error)) from error
     finally:
         progress.clear()
-        with contextlib.suppress(OSError):
-            os.unlink(unfinished)  # noqa: PTH108
     return {"v": 1, "file": file, **received.backup, "sha256": received.sha256}
 
 
 def _require_free_name(file: str, *, force: bool) -> None:
     if os.path.isdir(file):  # noqa: PTH112
         raise CommandError("not_written", f"{file} is a folder.", "Name a file in it.")
+    if os.path.exists(file) and not os.path.isfile(file):  # noqa: PTH110, PTH113
+        raise CommandError("not_written", f"{file} is no ordinary file.", "Name one that does not exist yet.")
     if os.path.lexists(file) and not force:
         raise CommandError("exists", f"{file} exists already.", "Another name, or --force to replace it.")
+    if _is_store_in_use(file):
+        raise CommandError("not_written", f"{file} is a store in use, not a backup.", "Name another file.")
     folder = os.path.dirname(file) or "."  # noqa: PTH120
     if not os.path.isdir(folder):  # noqa: PTH112
         raise CommandError("not_written", f"There is no folder {folder}.", "Make it first, or name another.")
 
 
+def _is_store_in_use(file: str) -> bool:
+    """A database with a write-ahead log, which a backup has not: replacing the daemon's own would be its end."""
+    try:
+        with open(file, "rb") as content:  # noqa: PTH123
+            head = content.read(20)
+    except FileNotFoundError:
+        return False
+    return head.startswith(b"SQLite format 3\0") and head[18:20] == b"\x02\x02"
+
+
 @contextlib.contextmanager
 def _created(path: str) -> Iterator[int]:
-    """A new file that only its owner may read: ids of tokens and hashes of passwords are in it."""
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(path)  # noqa: PTH108 - of a command that was killed
+    """A new file that only its owner may read: ids of tokens and hashes of passwords are in it.
+
+    Locked while we write it, so that another command does not take it for one that a kill has left.
+    """
+    _remove_unfinished(path)
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
+        _is_ours(handle)
         yield handle
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(path)  # noqa: PTH108
+        raise
     finally:
         os.close(handle)
 
 
-def _receive(socket: str, handle: int, file: str, progress: "_Progress") -> Received:
+def _remove_unfinished(path: str) -> None:
+    """What a command that was killed has left. Raises CommandError when it is alive."""
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return
+    try:
+        if not _is_ours(handle):
+            message = f"Another edge backup is writing {path} at this moment."
+            raise CommandError("busy", message, "Wait for its end, then try again.")
+        os.unlink(path)  # noqa: PTH108
+    finally:
+        os.close(handle)
+
+
+def _is_ours(handle: int) -> bool:
+    """Whether nobody else holds the lock on this file; we do from now on, where the file system knows locks."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        pass
+    return True
+
+
+def _receive(socket: str, handle: int, file: str, progress: Progress) -> Received:
+    try:
+        return _received(socket, handle, file, progress)
+    except CommandError as error:
+        if error.code not in {"unreachable", "timed_out"} or not progress.has_begun:
+            raise
+        hint = f"Nothing was kept of the backup.\n{error.hint}"
+        raise CommandError(error.code, error.message, hint) from error
+
+
+def _received(socket: str, handle: int, file: str, progress: Progress) -> Received:
     digest, done = hashlib.sha256(), 0
     backup: Payload | None = None
     for line in ask(socket, Request("backup", {}, stream=True, timeout_s=NEXT_WITHIN)):
@@ -94,7 +149,7 @@ def _receive(socket: str, handle: int, file: str, progress: "_Progress") -> Rece
         else:
             now = part(document, "progress")
             progress.show(_PHASES.get(text(now, "phase"), text(now, "phase")), count(now, "done"), count(now, "of"))
-    raise CommandError("unreachable", "The daemon ended before the backup was complete.", "Nothing was kept of it.")
+    raise CommandError("unreachable", "The daemon ended before the backup was complete.", "Look at its log.")
 
 
 def _checked(expected: str, found: str, done: int, backup: Payload) -> Received:
@@ -128,22 +183,3 @@ def _sync_folder(file: str) -> None:
 
 def _hint(error: OSError) -> str:
     return "Choose a place where you may write." if isinstance(error, PermissionError) else "Nothing was kept of it."
-
-
-class _Progress:
-    """One line on the terminal that is written over; nothing where stderr is no terminal."""
-
-    def __init__(self) -> None:
-        self._is_shown = sys.stderr.isatty()
-        self._last = ""
-
-    def show(self, what: str, done: int, of: int) -> None:
-        share = f" {100 * done // of} %" if of else ""
-        words = f"The store {what}{share}"
-        if self._is_shown and words != self._last:
-            print(f"\r\x1b[K{words}", end="", file=sys.stderr, flush=True)
-            self._last = words
-
-    def clear(self) -> None:
-        if self._last:
-            print("\r\x1b[K", end="", file=sys.stderr, flush=True)

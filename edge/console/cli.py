@@ -11,16 +11,20 @@ import json
 import os
 import sys
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from edge.console.arguments import build_parser, config_path, request
 from edge.console.client import Request, ask
 from edge.console.document import part, printable, text
 from edge.console.errors import USAGE, CommandError, exit_code
 from edge.console.grammar import DEFAULT_SOCKET
+from edge.console.grammar_probe import NAME as PROBE
+from edge.console.grammar_probe import asked, joined
 from edge.jsontypes import Payload
 
-if TYPE_CHECKING:  # `table` is loaded only where text is printed
+if TYPE_CHECKING:  # loaded only where they are needed
+    from edge.config.metering import ReadProfile
+    from edge.console.probe_command import ProbeHere
     from edge.console.table import Page
 
 INTERRUPTED = 130
@@ -31,13 +35,24 @@ RunDaemon = Callable[[str], int]
 """The daemon with the configuration file of that path, until it ends; its exit code."""
 
 
-def main(words: Sequence[str], run_daemon: RunDaemon) -> int:
-    """The exit code. The daemon is handed in, for the command line may not know what the daemon is made of."""
+class HandedIn(NamedTuple):
+    """What the command line may not know itself, for it has to start fast and without a network."""
+
+    run_daemon: RunDaemon
+    read_profile: "ReadProfile | None" = None
+    """For `edge check`. Without it what is in meter profiles is not judged."""
+    probe_here: "ProbeHere | None" = None
+    """`edge meter probe` in this process."""
+
+
+def main(words: Sequence[str], run_daemon: RunDaemon | HandedIn) -> int:
+    """The exit code."""
+    handed_in = run_daemon if isinstance(run_daemon, HandedIn) else HandedIn(run_daemon)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a terminal that is not UTF-8 gets ? for …
     try:
         try:
-            code = _run(words, run_daemon)
+            code = _run(words, handed_in)
         except CommandError as error:
             code = _fail(error, json.dumps(error.document()).encode() if "--json" in words else None)
         sys.stdout.flush()
@@ -50,10 +65,10 @@ def main(words: Sequence[str], run_daemon: RunDaemon) -> int:
     return code
 
 
-def _run(words: Sequence[str], run_daemon: RunDaemon) -> int:
+def _run(words: Sequence[str], handed_in: HandedIn) -> int:
     parser = build_parser()
     try:
-        options = parser.parse_args(words)
+        options = parser.parse_args(joined(words))
     except SystemExit:  # --help has been printed; mistakes are CommandErrors
         return 0
     if options.version:
@@ -70,19 +85,64 @@ def _run(words: Sequence[str], run_daemon: RunDaemon) -> int:
                 raise CommandError(
                     "usage", "'edge run' takes its socket from the configuration.", "Set it there: [api] socket"
                 )
-            return run_daemon(config_path(options))
+            return handed_in.run_daemon(config_path(options))
         case "check":
-            return _check(options)
+            return _check(options, handed_in)
+        case command if command == PROBE:
+            return _probe(options, handed_in)
+        case "backup" | "restore":
+            return _copy(options)
         case _:
             return _ask_daemon(options)
 
 
-def _check(options: argparse.Namespace) -> int:
+def _check(options: argparse.Namespace, handed_in: HandedIn) -> int:
     from pathlib import Path
 
     from edge.console.configuration_check import check_configuration
 
-    return check_configuration(Path(config_path(options)), as_json=hasattr(options, "json"), page=_page(options))
+    return check_configuration(
+        Path(config_path(options)),
+        as_json=hasattr(options, "json"),
+        page=_page(options),
+        read_profile=handed_in.read_profile,
+    )
+
+
+def _probe(options: argparse.Namespace, handed_in: HandedIn) -> int:
+    from edge.console.probe_command import probe
+
+    document = probe(socket_path(options), asked(options), handed_in.probe_here)
+    if hasattr(options, "json"):
+        _write_line(json.dumps(document).encode())
+    else:
+        _text_printer(options, Request("meter_probe", {}))(b"", document)
+    return 0
+
+
+def _copy(options: argparse.Namespace) -> int:
+    document: Payload
+    asks = options.command == "restore" and not options.yes and sys.stdin.isatty()
+    # loaded before the work: a restore may have become a user who may not read the program's files
+    show = _text_printer(options, Request("restore_done" if asks else options.command, {}))
+    if options.command == "backup":
+        from edge.console.backup_file import fetch
+
+        document = fetch(socket_path(options), options.file, force=options.force)
+    else:
+        from edge.console.confirmation import ask_person
+        from edge.console.offline import put_back
+
+        def confirm(plan: Payload) -> None:
+            if asks:
+                ask_person("restore_question", {}, plan)
+
+        document = put_back(options.file, config_path(options), force=options.force, confirm=confirm)
+    if hasattr(options, "json"):
+        _write_line(json.dumps(document).encode())
+    else:
+        show(b"", document)
+    return 0
 
 
 def _ask_daemon(options: argparse.Namespace) -> int:

@@ -16,7 +16,10 @@ from typing import NamedTuple
 from edge.console.errors import CommandError
 from edge.jsontypes import Payload
 
-_START_IT = "Is the daemon running? To start it: edge run. To look at it: systemctl status edge"
+_START_IT = (
+    "Is the daemon running? To look at it: systemctl status edge. To start it: sudo systemctl start edge, or by hand: "
+    "edge run"
+)
 _ELSEWHERE = "Another socket is chosen with --socket PATH or EDGE_SOCKET (tools/demo prints its own)."
 _CHUNK_BYTES = 65536
 

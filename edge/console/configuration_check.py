@@ -10,6 +10,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from edge.config import Config, Listener, Problem, Uplink, check
+from edge.config.metering import ReadProfile
 from edge.console.document import printable
 from edge.console.errors import USAGE
 from edge.console.table import Page, labelled
@@ -18,10 +19,10 @@ from edge.jsontypes import Payload
 from edge.tls.contexts import read_certificates
 
 
-def check_configuration(path: Path, *, as_json: bool, page: Page) -> int:
+def check_configuration(path: Path, *, as_json: bool, page: Page, read_profile: ReadProfile | None = None) -> int:
     """0 when nothing in the file is wrong, else 2."""
     now = datetime.now(UTC)  # noqa: TID251 - a process of its own; nobody could hand it a Clock
-    config, problems = check(path, known_profiles=meter_profiles(), now=now)
+    config, problems = check(path, known_profiles=meter_profiles(), read_profile=read_profile, now=now)
     errors = sum(not problem.warning for problem in problems)
     if as_json:
         print(json.dumps(_document(path, problems, is_valid=config is not None and not errors)))

@@ -12,6 +12,7 @@ from edge.console.document import part, text
 from edge.console.errors import CommandError
 from edge.console.render import printer
 from edge.console.table import Page
+from edge.jsontypes import Payload
 
 
 def confirm(socket: str, asked: Request) -> None:
@@ -27,8 +28,13 @@ def confirm(socket: str, asked: Request) -> None:
         raise CommandError(text(error, "code"), text(error, "message"), text(error, "hint", ""))
     if not document:
         raise CommandError("unreachable", "The daemon closed the connection without an answer.", "Look at its log.")
+    ask_person(asked.command, asked.args, document)
+
+
+def ask_person(command: str, args: Payload, document: Payload) -> None:
+    """Show on the terminal what the document says, and return only on a yes."""
     page = Page(shutil.get_terminal_size().columns if sys.stderr.isatty() else None, colour=False)
-    print(printer(asked.command, asked.args)(document, page), file=sys.stderr)
+    print(printer(command, args)(document, page), file=sys.stderr)
     print("Do it? [y/N] ", end="", file=sys.stderr, flush=True)
     if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
         raise CommandError("not_confirmed", "Nothing was done.")

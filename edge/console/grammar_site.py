@@ -9,7 +9,7 @@ def add(commands: Commands) -> None:
         "run",
         "run the daemon in the foreground",
         "  edge run --config site.toml     as systemd runs it, with another file\n\n"
-        "SIGTERM and Ctrl-C end it cleanly. A changed file needs a restart.",
+        "SIGTERM and Ctrl-C end it cleanly. SIGHUP puts a changed file in force.",
     )
     add_options(run, ("config",))
     check = command(
@@ -41,7 +41,9 @@ def add(commands: Commands) -> None:
         commands,
         "meter",
         "show what the meters read now",
-        "  edge meter                all meters\n  edge meter grid --watch   one, with each reading; Ctrl-C ends it",
+        "  edge meter                all meters\n"
+        "  edge meter grid --watch   one, with each reading; Ctrl-C ends it\n"
+        "  edge meter probe ADDRESS  find out what answers there: edge meter probe --help",
         lambda options: {"meter": options.meter, **({"watch": True} if options.watch else {})},
     )
     meter.add_argument("meter", metavar="ID", nargs="?", help="only this meter")

@@ -16,8 +16,10 @@ from edge.console.document import (
     text,
 )
 from edge.console.render_messages import Timeline, queue, queue_drop, queue_retry
+from edge.console.render_probe import probe
 from edge.console.render_sessions import session, sessions
 from edge.console.render_site import backlog_words, charger, chargers, status, uplink_words
+from edge.console.render_store import backup, restore, restore_done, restore_question
 from edge.console.table import Column, Page, labelled, table
 from edge.console.units import between, counted, duration, energy, full_moment, moment, quantity
 from edge.console.units import power as watts
@@ -157,9 +159,14 @@ _RENDERS: dict[str, Render] = {
     "session": session,
     "queue": queue,
     "queue_retry": queue_retry,
+    "backup": backup,
+    "restore": restore,
+    "restore_done": restore_done,
+    "restore_question": restore_question,
     "queue_drop": queue_drop,
     "uplink": uplink,
     "meter": meter,
+    "meter_probe": probe,
     "start": start,
     "stop": stop,
 }

@@ -242,7 +242,8 @@ def charger(document: Payload, page: Page) -> list[str]:
         return chargers(document, page)
     each = fleet[0]
     seen, offset = instant(each, "last_seen"), number(each, "clock_offset_s")
-    numbers = ", ".join(map(str, items(each, "upstream_connectors")))
+    upstream = items(each, "upstream_connectors")
+    numbers = f"connector{'' if len(upstream) == 1 else 's'} {', '.join(map(str, upstream))}"
     pairs = [
         ("charger", text(each, "id")),
         ("state", page.state(text(each, "state"))),
@@ -253,8 +254,11 @@ def charger(document: Payload, page: Page) -> list[str]:
         ("address", text(each, "address")),
         ("last seen", f"{full_moment(seen)} ({between(seen, now)} ago)" if seen is not None else "never"),
         ("clock", _clock_words(offset)),
-        ("upstream", f"connector {numbers}" if numbers else "no connectors yet"),
+        ("upstream", numbers if upstream else "no connectors yet"),
     ]
+    if refused := part(each, "refused_messages"):
+        by_code = ", ".join(f"{code} {times}" for code, times in sorted(refused.items()))
+        pairs.append(("refused", f"{by_code} (edge trace {text(each, 'id')} shows them)"))
     return [*labelled(pairs, page), *_peculiarities(each, page), *_remarks(fleet, page)]
 
 

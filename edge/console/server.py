@@ -74,9 +74,11 @@ class ConsoleServer:
 
                 def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
                     if self.listening.is_set():
-                        tasks.create_task(self._client(reader, writer))
+                        serving = tasks.create_task(self._client(reader, writer))
+                        # A task that is cancelled before its first step does nothing, not even its `finally`.
+                        serving.add_done_callback(lambda _: _send_away(writer))
                     else:
-                        writer.close()  # it came while we leave: nobody is there to own its task
+                        _send_away(writer)  # it came while we leave: nobody is there to own its task
 
                 server = await asyncio.start_unix_server(connected, sock=listener, limit=MAX_REQUEST_BYTES)
                 self.listening.set()
@@ -85,8 +87,14 @@ class ConsoleServer:
                     await asyncio.Event().wait()
                 finally:
                     self.listening.clear()
-                    # Not wait_closed(): it waits for the clients, whose tasks end only after this block.
-                    server.close()
+                    try:
+                        # One turn between the last accept and close(): asyncio would leave open a connection that it
+                        # has accepted, but has made no transport for yet.
+                        asyncio.get_running_loop().remove_reader(listener)
+                        await asyncio.sleep(0)
+                    finally:
+                        # Not wait_closed(): it waits for the clients, whose tasks end only after this block.
+                        server.close()
         finally:
             self.listening.clear()
             listener.close()
@@ -103,7 +111,7 @@ class ConsoleServer:
             else:
                 await self._serve(reader, writer)
         except asyncio.CancelledError:
-            writer.write(_encode(CommandError("stopping", "The daemon is stopping.").document()))
+            writer.write(_stopping())
             raise
         except (ConnectionError, TimeoutError) as error:
             log.debug("console_client_lost", reason=type(error).__name__)
@@ -218,6 +226,17 @@ def _internal(command: str, error: Exception) -> CommandError:
     )
 
 
+def _send_away(writer: asyncio.StreamWriter) -> None:
+    """Tell a client whom nobody has served that the daemon stops. Nothing when its connection was ended already."""
+    if not writer.is_closing():
+        writer.write(_stopping())
+        writer.close()
+
+
+def _stopping() -> bytes:
+    return _encode(CommandError("stopping", "The daemon is stopping.").document())
+
+
 def _busy() -> bytes:
     return _encode(CommandError("busy", f"{MAX_CLIENTS} clients are connected.", "End one, then try again.").document())
 
@@ -289,7 +308,9 @@ def _remove_stale(path: Path) -> None:
 def _give_to_group(path: Path) -> None:
     """Let the technicians of group `edge` in; without such a group only the daemon's own group gets in."""
     try:
-        os.chown(path, -1, grp.getgrnam(SOCKET_GROUP).gr_gid)
+        wanted = grp.getgrnam(SOCKET_GROUP).gr_gid
+        if path.lstat().st_gid != wanted:  # a daemon of that group may not even try (systemd/edge.service)
+            os.chown(path, -1, wanted)
     except KeyError:
         return
     except PermissionError:

@@ -10,6 +10,7 @@ from edge.domain.ids import session_name
 from edge.jsontypes import JsonValue, Payload
 from edge.store import exchange, report
 from edge.store.exchange import Exchange, Kind
+from edge.store.transactions import FIRST_STREAM
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,9 @@ def entries(row: Exchange, names: Names, *, raw: bool) -> list[Payload]:
             peer, asked, answered = "csms", "in", "out"
         case Kind.OUR_CALL:
             peer, asked, answered = "charger", "out", "in"
-    found = [_entry(row, names, kind="frame", peer=peer, direction=asked, type_="CALL", raw=raw)]
+    # A text that was no message has no action, and is no CALL.
+    type_ = None if row.kind is Kind.CHARGER_CALL and row.action is None else "CALL"
+    found = [_entry(row, names, kind="frame", peer=peer, direction=asked, type_=type_, raw=raw)]
     if row.answer is not None:
         found.append(_answer(row, names, row.answer, peer=peer, direction=answered, raw=raw))
     return found
@@ -56,8 +59,14 @@ def _entry(
     type_: str | None = None,
     raw: bool,
 ) -> Payload:
-    summary = summaries.decision(row.text) if type_ is None else summaries.call(row.action or "", exchange.payload(row))
-    flaws = "; ".join(note["rule"] for note in report.notes_of(row))
+    notes = report.notes_of(row)
+    if kind in {"decision", "link"}:
+        summary = summaries.decision(row.text)
+    elif type_ is None:
+        summary = "; ".join(note["message"] for note in notes)
+    else:
+        summary = summaries.call(row.action or "", exchange.payload(row))
+    flaws = "; ".join(note["rule"] for note in notes)
     return {
         **_base(row, names),
         "id": str(row.seq),
@@ -138,7 +147,8 @@ def _base(row: Exchange, names: Names) -> dict[str, JsonValue]:
         "charger": names.chargers.get(row.peer),
         "connector": None if row.connector_no is None else names.connectors.get(row.connector_no),
         "upstream_connector": None if row.connector_no is None else names.upstream.get(row.connector_no),
-        "session": None if row.tx_no is None else session_name(row.tx_no),
+        # values outside of a session and a stop of nobody's have a number, too, but it is no session's
+        "session": None if row.tx_no is None or row.tx_no >= FIRST_STREAM else session_name(row.tx_no),
         "seq": None if not is_message else row.seq if row.relay else row.cause_seq,
         "cause": None,
         "summary": "",

@@ -5,7 +5,7 @@ import json
 from edge.console.errors import CommandError
 from edge.console.live import Live
 from edge.console.times import time, time_ms
-from edge.dialects import timestamps
+from edge.dialects import timestamps, tolerances
 from edge.dialects.v16 import observe, station
 from edge.domain.ids import ChargerId, session_name
 from edge.jsontypes import JsonValue, Payload
@@ -149,7 +149,7 @@ def _last_register(db: Connection, one: Session) -> int | None:
     row = report.last_values(db, one)
     if row is None:
         return one.meter_start_wh
-    measured = observe.observe("MeterValues", exchange.payload(row))
+    measured = observe.observe("MeterValues", tolerances.understood("1.6", "MeterValues", exchange.payload(row)))
     return getattr(measured, "register_wh", None)
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from datetime import UTC, datetime
 
 from edge.console import views_fleet
@@ -10,7 +10,8 @@ from edge.console.errors import CommandError
 from edge.console.live import Alarm, ChargerNow, ListenerNow, Live
 from edge.console.times import rounded, time, time_ms, time_or_none
 from edge.dialects.v16 import station
-from edge.domain.ids import session_name
+from edge.domain.events import CHARGING
+from edge.domain.ids import ConnectorNo, session_name
 from edge.domain.readings import MeterState
 from edge.jsontypes import JsonValue, Payload
 from edge.store import Connection, connectors, report
@@ -18,6 +19,8 @@ from edge.store.capacity import Fullness
 from edge.store.db import Store
 
 WATCH_INTERVAL = 1.0
+CHARGES_UNSEEN_MS = 120_000
+"""So long a charger may take for the start of what it says that it charges."""
 
 
 class SiteViews:
@@ -29,8 +32,15 @@ class SiteViews:
 
     async def status(self, _args: Payload) -> Payload:
         live = self._live
-        backlog, known, connector_list, open_count = await self._store.read(
-            lambda db: (report.backlog(db), connectors.chargers(db), _connectors(db, live), report.count_open(db))
+        before_ms = round(live.now().timestamp() * 1000) - CHARGES_UNSEEN_MS
+        backlog, known, connector_list, open_count, ghosts = await self._store.read(
+            lambda db: (
+                report.backlog(db),
+                connectors.chargers(db),
+                _connectors(db, live),
+                report.count_open(db),
+                [connectors.by_no(db, ConnectorNo(one)) for one in report.without_session(db, before_ms)],
+            )
         )
         uplink = live.uplink()
         now_there = live.chargers()
@@ -75,6 +85,7 @@ class SiteViews:
                     *live.alarms(),
                     *views_fleet.alarms(known, live.listed(), live.started_at),
                     *await self._parked_alarms(),
+                    *_ghosts(ghosts, now_there),
                 ]
             ],
         }
@@ -176,6 +187,22 @@ class SiteViews:
         while True:
             yield await self.meter(args)
             await asyncio.sleep(WATCH_INTERVAL)
+
+
+def _ghosts(without_session: Sequence[connectors.Connector | None], now_there: Sequence[ChargerNow]) -> list[Alarm]:
+    """Connectors that charge without a session: nobody will be billed (ocpp-rules.md J.2, 60)."""
+    online = {one.id for one in now_there if one.is_online and not one.is_pending}
+    return [
+        Alarm(
+            "charging_without_session",
+            f"{one.charger}/{one.conn}",
+            datetime.fromtimestamp((one.status_wall_ms or 0) / 1000, UTC),
+            f"{one.charger}/{one.conn} says that it is charging, and has told of no start: nobody is billed for it",
+        )
+        for one in without_session
+        if one is not None and one.charger in online
+        if one.status is not None and station.stored_status(one.status)[0] == CHARGING
+    ]
 
 
 def _connectors(db: Connection, live: Live) -> list[Payload]:

@@ -25,6 +25,8 @@ class Profile:
     trigger: Trigger = "each"
     answers_pings: bool = True
     tolerances: frozenset[Rule] = frozenset()
+    remote_start_delay_s: float = 0.0
+    values_on_demand: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,8 @@ _CHECKS: Mapping[str, Any] = {
     "configuration_keys_at_most": lambda value: isinstance(value, int) and value > 0,
     "trigger": lambda value: value in ("each", "zero_first"),
     "answers_pings": lambda value: isinstance(value, bool),
+    "remote_start_delay_s": lambda value: isinstance(value, int | float) and 0 < value <= 5,
+    "values_on_demand": lambda value: isinstance(value, bool),
     "tolerances": lambda value: isinstance(value, list) and all(name in set(NAMED_ONLY) for name in value),
 }
 

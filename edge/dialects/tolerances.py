@@ -78,6 +78,11 @@ def read(version: str, action: str, payload: Payload, violations: tuple[Violatio
     return Reading(work.tree, _told(work.applied), tuple(remaining))
 
 
+def understood(version: str, action: str, payload: Payload) -> Payload:
+    """What a stored request says; the text in which it came is kept elsewhere."""
+    return read(version, action, payload, check_request(version, action, payload)).payload
+
+
 def _told(applied: Iterable[Peculiarity]) -> tuple[Peculiarity, ...]:
     """At most `TOLD` of each rule: a long backlog of meter values repeats itself."""
     told: list[Peculiarity] = []

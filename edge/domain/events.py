@@ -9,7 +9,8 @@ from datetime import datetime
 from edge.domain.ids import ChargerTransactionId, IdToken
 
 AVAILABLE = "Available"
-WHILE_CHARGING = frozenset({"Charging", "SuspendedEV", "SuspendedEVSE"})
+CHARGING = "Charging"
+WHILE_CHARGING = frozenset({CHARGING, "SuspendedEV", "SuspendedEVSE"})
 """Statuses that a connector has only inside a session."""
 
 

@@ -27,13 +27,21 @@ CsmsTransactionId = NewType("CsmsTransactionId", str)
 IdToken = NewType("IdToken", str)
 
 
+LONGEST_WORD = 50
+"""Of a make; 1.6 §6.3 allows 20 characters for vendor and model, 50 for the firmware."""
+
+
 @dataclass(frozen=True, slots=True)
 class Make:
-    """What kind of charger it is, as far as it has said."""
+    """What kind of charger it is, as far as it has said. Kept and logged often, so each word is cut."""
 
     vendor: str | None = None
     model: str | None = None
     firmware: str | None = None
+
+    @classmethod
+    def said(cls, vendor: str | None, model: str | None, firmware: str | None) -> "Make":
+        return cls(*(None if word is None else word[:LONGEST_WORD] for word in (vendor, model, firmware)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,8 @@ from enum import StrEnum
 
 
 class Rule(StrEnum):
+    # The handshake.
+    SUBPROTOCOL_MISSING = "subprotocol_missing"
     # Text that is no JSON, or JSON that we refuse to hold: only where a model or the configuration asks for it.
     JSON_CONTROL_CHARACTERS = "json_control_characters"
     JSON_MISSING_VALUE = "json_missing_value"
@@ -55,6 +57,7 @@ class Rule(StrEnum):
     STOP_WITHOUT_TOKEN = "stop_without_token"  # noqa: S105 - not a password
     START_WHILE_OPEN = "start_while_open"
     START_REUSES_KEY = "start_reuses_key"
+    START_SAID_OTHERWISE = "start_said_otherwise"
     BOOT_WHILE_OPEN = "boot_while_open"
     AVAILABLE_WHILE_OPEN = "available_while_open"
     PREPARING_SKIPPED = "preparing_skipped"
@@ -65,6 +68,7 @@ class Rule(StrEnum):
     REGISTER_RESTARTED = "register_restarted"
     METER_STOP_UNKNOWN = "meter_stop_unknown"
     POWER_BEYOND_PHYSICS = "power_beyond_physics"
+    ENERGY_POWER_DISAGREE = "energy_power_disagree"
     SOC_FELL = "soc_fell"
     ENERGY_WITHOUT_UNIT = "energy_without_unit"
     FRACTION_OF_WH = "fraction_of_wh"
@@ -81,11 +85,15 @@ class Rule(StrEnum):
     EFFECT_BEFORE_ANSWER = "effect_before_answer"
     MESSAGE_ID_REPEATED = "message_id_repeated"
     STATUS_NEVER_CAME = "status_never_came"
+    COMMANDS_UNANSWERED = "commands_unanswered"
     ANSWER_LATE = "answer_late"
     ANSWER_NOBODY_ASKED_FOR = "answer_nobody_asked_for"
     ANSWER_MALFORMED = "answer_malformed"
     ANSWER_VIOLATES_SCHEMA = "answer_violates_schema"
     MESSAGE_MALFORMED = "message_malformed"
+    MESSAGE_REFUSED = "message_refused"
+    TEXT_TOO_LONG = "text_too_long"
+    TEXT_NOT_UTF8 = "text_not_utf8"
     ACTION_UNKNOWN = "action_unknown"
     ACTION_OF_CSMS = "action_of_csms"
     SERIAL_CHANGED = "serial_changed"
@@ -134,6 +142,9 @@ def _finding(does: str, seen: str) -> Description:
 
 
 DESCRIBED: Mapping[Rule, Description] = {
+    Rule.SUBPROTOCOL_MISSING: _named(
+        "A handshake that offers no subprotocol at all is one of OCPP 1.6.", "Grizzl-E Smart 05.6"
+    ),
     Rule.JSON_CONTROL_CHARACTERS: _named(
         "NUL is left out; other control characters inside strings are taken as they are.", "C strings sent whole"
     ),
@@ -233,6 +244,11 @@ DESCRIBED: Mapping[Rule, Description] = {
     Rule.START_REUSES_KEY: _finding(
         "A start equal to one whose session ended more than a day ago is a new session.", "clocks that stand still"
     ),
+    Rule.START_SAID_OTHERWISE: _finding(
+        "A start repeated with its key (connector, token, time, register) and something else changed: the first one "
+        "counts, the other is kept.",
+        "fuzzers",
+    ),
     Rule.BOOT_WHILE_OPEN: _finding("A boot while a session is open: it stays open.", "Grizzl-E, any power cut"),
     Rule.AVAILABLE_WHILE_OPEN: _finding(
         "The connector says Available while its session is open.", "shiv3 (its stop is still queued), Hager, EVBox"
@@ -248,6 +264,11 @@ DESCRIBED: Mapping[Rule, Description] = {
     ),
     Rule.METER_STOP_UNKNOWN: _finding("A negative register at the stop: the charger does not know it.", "some (-1)"),
     Rule.POWER_BEYOND_PHYSICS: _finding("More power than the connector can deliver.", "shiv3 (150 kW on AC)"),
+    Rule.ENERGY_POWER_DISAGREE: _finding(
+        "Over ten minutes register and power differ by more than a hundred times: kWh where Wh are said, or a register "
+        "that stands still.",
+        "solidstudio, various",
+    ),
     Rule.SOC_FELL: _finding("The battery's state of charge fell within a session.", "SAP simulator"),
     Rule.ENERGY_WITHOUT_UNIT: _finding("An energy register without a unit is read as Wh.", "open-ocpp"),
     Rule.FRACTION_OF_WH: _finding("A register in Wh with decimals is rounded for display.", "SAP simulator"),
@@ -271,13 +292,33 @@ DESCRIBED: Mapping[Rule, Description] = {
     Rule.STATUS_NEVER_CAME: _finding(
         "A status that was triggered and promised never came.", "solidstudio, EVBox Elvi, Mennekes"
     ),
+    Rule.COMMANDS_UNANSWERED: _tolerance(
+        "Three commands in a row without an answer, from a charger that used to answer: the connection is closed, so "
+        "that it comes back afresh.",
+        "an AC charger, after a day",
+    ),
     Rule.ANSWER_LATE: _finding("An answer after its time: recognised, too late to use.", "slow modems"),
     Rule.ANSWER_NOBODY_ASKED_FOR: _finding("An answer to nothing that we asked: ignored.", "OCPP-fuzzer"),
     Rule.ANSWER_MALFORMED: _finding("An answer that is no OCPP-J message: ignored.", "OCPP-fuzzer, Grizzl-E"),
     Rule.ANSWER_VIOLATES_SCHEMA: _finding("An answer that breaks its schema: read as far as possible.", "ABB Terra AC"),
-    Rule.MESSAGE_MALFORMED: _finding("A text that is no OCPP-J message: refused.", "ZJ Beny, AEFA, Grizzl-E"),
-    Rule.ACTION_UNKNOWN: _finding("A request that OCPP does not have: refused.", "various"),
-    Rule.ACTION_OF_CSMS: _finding("A request that only a CSMS may send: refused.", "OCPP-fuzzer"),
+    Rule.MESSAGE_MALFORMED: _finding(
+        "A text that is no OCPP-J message: refused, and kept in the journal.", "ZJ Beny, AEFA, Grizzl-E"
+    ),
+    Rule.MESSAGE_REFUSED: _finding(
+        "A request that breaks its schema so that no tolerance helps: refused, and kept in the journal.", "various"
+    ),
+    Rule.TEXT_TOO_LONG: _finding(
+        "A text of more than 256 KiB: the connection is closed, and nothing of it is kept; its charger may say it "
+        "again and again.",
+        "none so far",
+    ),
+    Rule.TEXT_NOT_UTF8: _finding(
+        "Bytes that are no UTF-8: the connection is closed, and nothing of them is kept.", "cut-off Latin-1"
+    ),
+    Rule.ACTION_UNKNOWN: _finding("A request that OCPP does not have: refused, and kept in the journal.", "various"),
+    Rule.ACTION_OF_CSMS: _finding(
+        "A request that only a CSMS may send: refused, and kept in the journal.", "OCPP-fuzzer"
+    ),
     Rule.SERIAL_CHANGED: _finding(
         "Another serial than before under the same identity: an exchanged box, or two devices with one identity.",
         "exchanged and cloned chargers",

@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from edge.domain.ids import TransactionNo
@@ -22,6 +22,24 @@ REPLAYED_AFTER = 10.0
 """Seconds between the time in a message and its coming, after which it was replayed."""
 
 
+COMPARED_OVER = 600.0
+"""Seconds of a transaction over which its register is compared with its power (ocpp-rules.md E.12)."""
+LONGEST_STEP = 900.0
+"""Seconds between two values, beyond which the power between them is anybody's guess."""
+_TOO_DIFFERENT = 100.0
+"""kWh where Wh are said makes a thousand; a register that stands still makes more."""
+_LEAST_COMPARED_WH = 500.0
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """What was charged since some moment of a transaction, by the power that was told."""
+
+    at: datetime
+    register_wh: int
+    by_power_wh: float
+
+
 @dataclass(frozen=True, slots=True)
 class Measured:
     """The last that is known of a connector's meter."""
@@ -33,6 +51,42 @@ class Measured:
     received_ms: int
     register_wh: int | None
     soc: float | None = None
+    power_w: float | None = None
+    window: Window | None = None
+
+
+def with_window(before: Measured | None, now: Measured) -> Measured:
+    """The same, with what the power has told since the window began, or began anew."""
+    if now.transaction is None or now.at is None or now.register_wh is None or now.power_w is None:
+        return now
+    anew = replace(now, window=Window(now.at, now.register_wh, 0.0))
+    if before is None or before.transaction != now.transaction or before.window is None:
+        return anew
+    if before.at is None or before.power_w is None or _lasted(before.window, before.at) >= COMPARED_OVER:
+        return anew
+    seconds = (now.at - before.at).total_seconds()
+    if not 0 <= seconds <= LONGEST_STEP:
+        return anew
+    by_power = before.window.by_power_wh + (before.power_w + now.power_w) / 2 * seconds / 3600
+    return replace(now, window=replace(before.window, by_power_wh=by_power))
+
+
+def _lasted(window: Window, until: datetime) -> float:
+    return (until - window.at).total_seconds()
+
+
+def _disagreement(now: Measured) -> Iterator[Peculiarity]:
+    """Whether register and power can be in the units that they are said to be in."""
+    if now.window is None or now.at is None or now.register_wh is None:
+        return
+    grown, told = now.register_wh - now.window.register_wh, now.window.by_power_wh
+    if _lasted(now.window, now.at) < COMPARED_OVER or max(grown, told) < _LEAST_COMPARED_WH or min(grown, told) < 0:
+        return
+    if max(grown, told) > _TOO_DIFFERENT * min(grown, told):
+        minutes = round(_lasted(now.window, now.at) / 60)
+        yield Peculiarity(
+            Rule.ENERGY_POWER_DISAGREE, f"in {minutes} min {grown} Wh by the register, {told:.0f} Wh by the power"
+        )
 
 
 def most_energy_wh(most_watts: float, seconds: float) -> float:
@@ -53,6 +107,7 @@ def of_values(
     """What cannot be true of a measurement inside a transaction, or of its stop."""
     if power_w is not None and power_w > most_watts * _SLACK:
         yield Peculiarity(Rule.POWER_BEYOND_PHYSICS, f"{power_w:g} W, at most {most_watts:g} W can be")
+    yield from _disagreement(now)
     if before is None or before.transaction != now.transaction:
         return
     if before.register_wh is not None and now.register_wh is not None:

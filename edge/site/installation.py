@@ -3,7 +3,8 @@
 In: the `[[meter]]` tables. Out: pollers, which `daemon.py` runs; those of the same place share a bus.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from edge.config import Meter
@@ -22,7 +23,6 @@ from edge.site.bus import Bus
 from edge.site.modbus import Line, TcpLine
 from edge.site.poller import MeterPoller
 from edge.site.profiles import load_profile
-from edge.site.registers import MeterProfile
 from edge.site.rtu_line import RtuLine
 from edge.site.wires import GatewayWire, SerialWire
 
@@ -31,24 +31,40 @@ SHARED_TCP_PATIENCE_S: Final = 0.6
 """Where a silent meter behind a gateway would keep the others waiting."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class InUse:
+    """A line that meters are read over."""
+
+    connection: Connection
+    bus: Bus
+    settings: SerialSettings | None
+    """Those of a serial port, as its meters have agreed on."""
+    meters: Mapping[int, str]
+    """Their ids by unit."""
+
+
 class Installation:
     def __init__(self, meters: Sequence[Meter], clock: Clock, on_reading: Callable[[str, SiteReading], None]) -> None:
         """Raises ProfileInvalid or ConnectionInvalid. `on_reading` gets the meter's id with each reading."""
+        self.lines: list[InUse] = []
+        """One for each serial port, gateway or host."""
         profiles = {meter.id: load_profile(meter.profile) for meter in meters}
-        self._buses: dict[str, Bus] = {}
-        self.pollers: list[MeterPoller] = []
         at_place: dict[str, list[Meter]] = {}
         for meter in meters:
             at_place.setdefault(_connection(meter).place, []).append(meter)
-        for place, sharing in at_place.items():
-            self._buses[place] = _bus(sharing, profiles)
-        for meter in meters:
-            bus = self._buses[_connection(meter).place]
-            self.pollers.append(MeterPoller(meter, profiles[meter.id], bus, clock, on_reading))
-
-    def bus_at(self, connection: Connection) -> Bus | None:
-        """The bus that is there already: a second one would talk into it."""
-        return self._buses.get(connection.place)
+        poller_of: dict[str, MeterPoller] = {}
+        for sharing in at_place.values():
+            connections = [_connection(meter) for meter in sharing]
+            usual = [profiles[meter.id].serial for meter in sharing]
+            bus = Bus(line_to(connections, usual))
+            bus.meters = len(sharing)
+            pollers = [MeterPoller(meter, profiles[meter.id], bus, clock, on_reading) for meter in sharing]
+            poller_of |= {poller.state().id: poller for poller in pollers}
+            settings = _agreed(connections, usual) if isinstance(connections[0], SerialPort) else None
+            units = {poller.state().unit: poller.state().id for poller in pollers}
+            self.lines.append(InUse(connections[0], bus, settings, units))
+        self.pollers = [poller_of[meter.id] for meter in meters]
+        """In the order of the file."""
 
 
 def _connection(meter: Meter) -> Connection:
@@ -56,13 +72,6 @@ def _connection(meter: Meter) -> Connection:
         return parse_connection(meter.connection)
     except ConnectionInvalid as error:
         raise ConnectionInvalid(f"meter {meter.id}: connection {meter.connection!r}: {error}") from error
-
-
-def _bus(sharing: Sequence[Meter], profiles: dict[str, MeterProfile]) -> Bus:
-    usual = [profiles[meter.id].serial for meter in sharing]
-    bus = Bus(line_to([_connection(meter) for meter in sharing], usual))
-    bus.meters = len(sharing)
-    return bus
 
 
 def line_to(connections: Sequence[Connection], usual: Sequence[SerialSettings]) -> Line:

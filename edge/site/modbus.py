@@ -2,8 +2,9 @@
 
 A read ends with the words that were asked for or with a `ModbusError` that a technician can read. A TCP read without
 an answer closes the connection, and the next one opens a new one: so no late answer is taken for a newer one, no
-half-open connection is kept, and pymodbus never reconnects by itself. Modbus RTU is in `rtu_line.py`; who may talk
-when is decided in `bus.py`.
+half-open connection is kept, and pymodbus never reconnects by itself. A unit behind a gateway can still be late: when
+the gateway says that it did not answer, it is given time to do so before the next question. Modbus RTU is in
+`rtu_line.py`; who may talk when is decided in `bus.py`.
 """
 
 import asyncio
@@ -19,6 +20,11 @@ if TYPE_CHECKING:
 
 ILLEGAL_DATA_ADDRESS = 2
 ILLEGAL_DATA_VALUE = 3
+NOBODY_THERE = (10, 11)
+"""What a gateway answers itself, for a unit that it cannot reach or that does not answer."""
+
+GUARD_S = 0.3
+"""Silence after a gateway has said that a unit did not answer it."""
 
 _EXCEPTION_NAMES = {
     1: "illegal function",
@@ -43,6 +49,10 @@ class ModbusSilent(ModbusError):
 
 class LineDown(ModbusSilent):
     """Nobody can be asked: the serial port is not there, the gateway does not take the connection."""
+
+
+class SettingsImpossible(LineDown):
+    """The serial port is there and does not do this speed or parity."""
 
 
 class ModbusRefused(ModbusError):
@@ -74,6 +84,10 @@ class Line(Protocol):
         """The words, `within` so many seconds. Raises ModbusSilent, ModbusRefused or ModbusWrongAnswer."""
         ...
 
+    async def quiet(self) -> None:
+        """Return when no answer to an earlier question is expected any more. Raises LineDown."""
+        ...
+
     def close(self) -> None:
         """Nothing of the connection is left once the loop has turned; the next read opens it again."""
         ...
@@ -91,14 +105,18 @@ class TcpLine:
         self._client: AsyncModbusTcpClient | None = None
         self._packet = b""
         """What was received last."""
+        self._silent_until = float("-inf")
 
     def patience_s(self, count: int, turnaround_s: float) -> float:  # noqa: ARG002 - a network has its own delays
         return self._patience_s
 
     async def read(self, question: Question, within: float) -> tuple[int, ...]:
         where = f"{self._host}:{self._port} {question}"
+        await self.quiet()
         answer = await self._ask(question, within, where)
         if answer.isError():
+            if answer.exception_code in NOBODY_THERE:
+                self._silent_until = asyncio.get_running_loop().time() + GUARD_S
             raise ModbusRefused(answer.exception_code, where)
         if answer.function_code != question.function_code:
             self.close()
@@ -106,11 +124,16 @@ class TcpLine:
         if len(answer.registers) != question.count:
             self.close()
             raise ModbusWrongAnswer(f"{where}: answered with {len(answer.registers)} registers")
-        # unit, function code, number of bytes, words: pymodbus does not look at what stands behind them
-        if int.from_bytes(self._packet[4:6], "big") != 3 + 2 * question.count:
+        # pymodbus does not look at what stands behind the words, and would keep it for the next answer
+        if len(self._packet) != 9 + 2 * question.count:
             self.close()
             raise ModbusWrongAnswer(f"{where}: answered with more than its registers")
         return tuple(answer.registers)
+
+    async def quiet(self) -> None:
+        """Of a gateway's unit an answer may still be on the serial line, which some give to the next question."""
+        if (wait_s := self._silent_until - asyncio.get_running_loop().time()) > 0:
+            await asyncio.sleep(wait_s)
 
     def close(self) -> None:
         if self._client is not None:
@@ -122,6 +145,7 @@ class TcpLine:
 
         deadline = asyncio.get_running_loop().time() + within
         is_answered = False
+        self._packet = b""
         try:
             client = await self._connected(deadline, within)
             read = client.read_holding_registers if question.function_code == 3 else client.read_input_registers
@@ -129,6 +153,8 @@ class TcpLine:
                 answer = await read(question.address, count=question.count, device_id=question.unit)
             is_answered = True
         except TimeoutError as error:
+            if self._packet:
+                raise ModbusWrongAnswer(f"{where}: {self._why_no_answer(question)}") from error
             happened = "no answer within" if client.connected else "connection closed by the device; waited"
             raise ModbusSilent(f"{where}: {happened} {within:g} s") from error
         except ModbusException as error:
@@ -161,9 +187,31 @@ class TcpLine:
         return client
 
     def _on_packet(self, is_sending: bool, packet: bytes) -> bytes:
-        if not is_sending:
-            self._packet = packet
-        return packet
+        """What pymodbus gets of what was received: nothing that it could not bear."""
+        if is_sending:
+            return packet
+        self._packet = packet
+        return packet if _is_decodable(packet) else b""
+
+    def _why_no_answer(self, question: Question) -> str:
+        is_frame = len(self._packet) > 8 and self._packet[2:5] == b"\0\0\0" and self._packet[5] > 2
+        if is_frame and self._packet[6] != question.unit:
+            return f"unit {self._packet[6]} answered"
+        return f"{len(self._packet)} bytes came that are no answer to it"
+
+
+def _is_decodable(packet: bytes) -> bool:
+    """False for a frame that is complete and no answer to a read: header, unit, function code, number of bytes, words.
+
+    pymodbus would raise in the loop's own callback, which ends in the log as a defect of ours.
+    """
+    length = int.from_bytes(packet[4:6], "big")
+    if len(packet) < 8 or len(packet) < 6 + length:
+        return True  # more of it comes
+    function_code = packet[7]
+    if length < 3 or function_code & 0x7F not in (3, 4):
+        return False
+    return function_code > 0x7F or 3 + packet[8] <= length
 
 
 def why(error: OSError) -> str:

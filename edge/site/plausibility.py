@@ -18,6 +18,9 @@ Counters: TypeAlias = tuple[int | None, int | None]
 NEEDED: Final = (*(f"{quantity}{phase}" for quantity in PER_PHASE for phase in (1, 2, 3)), "p_total")
 RATIOS: Final = ("ct_ratio", "vt_ratio")
 LARGEST_COUNTER_WH: Final = 10**15
+LARGEST_POWER_W: Final = 10**8
+LARGEST_CURRENT_A: Final = 10**5
+"""No site has more of it; without such limits any four bytes would be a reading of a meter that tells little else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +128,10 @@ def _implausible_phase(
         yield f"u{phase}: {volts:.1f} V is not a phase voltage"
     if amps is not None and max_current_a is not None and amps > 1.2 * max_current_a:
         yield f"i{phase}: {amps:.1f} A is more than the meter can measure ({max_current_a:g} A)"
+    if amps is not None and amps > LARGEST_CURRENT_A:
+        yield f"i{phase}: {amps:g} A is more than any site has"
+    if watts is not None and abs(watts) > LARGEST_POWER_W:
+        yield f"p{phase}: {watts:g} W is more than any site has"
     if volts is None or amps is None or watts is None:
         return
     if abs(watts) > 1.1 * volts * amps + 100:
@@ -132,6 +139,8 @@ def _implausible_phase(
 
 
 def _implausible_total(reading: SiteReading) -> Iterable[str]:
+    if reading.power_total_w is not None and abs(reading.power_total_w) > LARGEST_POWER_W:
+        yield f"p_total: {reading.power_total_w:g} W is more than any site has"
     phases = [watts for watts in reading.power_w if watts is not None]
     if reading.power_total_w is None or not phases:
         return

@@ -148,8 +148,13 @@ class MeterPoller:
         started = self._clock.monotonic()
         # the slow ones first: what protects the fuse is never older than its age says
         is_slow_due = started >= self._slow_due
-        slow_values = (await self._read_group(Group.SLOW))[0] if is_slow_due else self._slow_values
-        fast_values, read_at = await self._read_group(Group.FAST)
+        if is_slow_due and self._is_first:  # in one turn: it need not wait for the others twice
+            async with self._bus.turn(first=True) as line:
+                slow_values, _ = await self._read_group(line, Group.SLOW)
+                fast_values, read_at = await self._read_group(line, Group.FAST)
+        else:
+            slow_values = (await self._read_in_turn(Group.SLOW))[0] if is_slow_due else self._slow_values
+            fast_values, read_at = await self._read_in_turn(Group.FAST)
         values = {**fast_values, **slow_values}
         reading = reading_from(values, self._clock.utc_now(), self._wiring)
         largest_a = largest_current_a(self._profile.max_current_a, values, self._wiring)
@@ -163,17 +168,20 @@ class MeterPoller:
             self._slow_due = started + SLOW_INTERVAL_S
         return reading, read_at
 
-    async def _read_group(self, group: Group) -> tuple[Values, float]:
-        """In one turn on the bus, so that the values belong together; and when the turn began."""
+    async def _read_in_turn(self, group: Group) -> tuple[Values, float]:
         async with self._bus.turn(first=self._is_first) as line:
-            began = self._clock.monotonic()
-            longest_s = self._settings.stale_after
-            try:
-                async with asyncio.timeout_at(began + longest_s):
-                    return await self._read_blocks(line, group), began
-            except TimeoutError as error:
-                what = f"the meter answered, but not all requests within {longest_s:g} s"
-                raise ReadingRefused(what) from error
+            return await self._read_group(line, group)
+
+    async def _read_group(self, line: Line, group: Group) -> tuple[Values, float]:
+        """At once, so that the values belong together; and when it began."""
+        began = self._clock.monotonic()
+        longest_s = self._settings.stale_after
+        try:
+            async with asyncio.timeout_at(began + longest_s):
+                return await self._read_blocks(line, group), began
+        except TimeoutError as error:
+            what = f"the meter answered, but not all requests within {longest_s:g} s"
+            raise ReadingRefused(what) from error
 
     async def _read_blocks(self, line: Line, group: Group) -> Values:
         numbers: list[tuple[str, float | None]] = []

@@ -6,6 +6,7 @@ and so is one that contradicts its own golden vector (raw words and the values t
 """
 
 import math
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -35,6 +36,7 @@ from edge.site.requests import plan
 
 T = TypeVar("T")
 
+LONGEST_PAUSE_MS = 10_000
 QUALITIES = ("unverified", "single-source", "cross-checked", "hardware")
 
 
@@ -63,11 +65,16 @@ def load_profile(name_or_path: str) -> MeterProfile:
         raise ProfileInvalid(
             f"no meter profile {name_or_path!r}; there are {', '.join(profile_names())}, or give the path of a file"
         )
+    return profile_from(text, source)
+
+
+def profile_from(text: str, source_name: str) -> MeterProfile:
+    """The profile that stands in this text."""
     try:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise ProfileInvalid(f"{source}: not TOML: {error}") from error
-    return parse_profile(document, source)
+        raise ProfileInvalid(f"{source_name}: not TOML: {error}") from error
+    return parse_profile(document, source_name)
 
 
 def meter_model(name_or_path: str) -> MeterModel:
@@ -96,9 +103,9 @@ def parse_profile(document: Mapping[str, object], source_name: str) -> MeterProf
         max_read=read.integer("max_read", 1, 125, default=125),
         gap_allowed=read.get("gap_allowed", bool, "true or false", default=True),
         align=Align(read.one_of("align", tuple(Align), default="register")),
-        min_gap_s=read.number("min_gap_ms", default=0) / 1000,
-        turnaround_s=read.number("turnaround_ms", default=60) / 1000,
-        max_current_a=top.number("max_current", default=0) or None,
+        min_gap_s=read.number("min_gap_ms", default=0, low=0, high=LONGEST_PAUSE_MS) / 1000,
+        turnaround_s=read.number("turnaround_ms", default=60, low=0, high=LONGEST_PAUSE_MS) / 1000,
+        max_current_a=top.number("max_current", default=0, low=0) or None,
         unit=link.integer("unit", 1, 247, default=1),
         serial=SerialSettings(
             link.integer("baud", 300, 4_000_000, default=9600),
@@ -119,7 +126,7 @@ def _values(fields: "_Table", read: "_Table", phases: int) -> Iterator[Value]:
         entry = fields.table(name)
         entry.allow("a", "sum", "minus", "t", "k", "n", "g", "nan", "fc", "wo")
         is_negated = entry.get("n", bool, "true or false", default=False)
-        scale = entry.number("k", default=1) * (-1 if is_negated else 1)
+        scale = entry.scale() * (-1 if is_negated else 1)
         for value_name, address, sign in _places(entry, name, phases):
             yield _value(entry, read, value_name, address, sign * scale)
 
@@ -163,11 +170,12 @@ def _signs(top: "_Table", read: "_Table") -> Iterator[Sign]:
     identify.allow("expect")
     for expected in identify.tables("expect"):
         expected.allow("a", "t", "k", "fc", "wo", "min", "max", "is")
-        value = _value(expected, read, "sign", expected.integer("a", 0, 0xFFFF), expected.number("k", default=1))
+        value = _value(expected, read, "sign", expected.integer("a", 0, 0xFFFF), expected.scale())
         if "is" in expected.entries:
             yield Sign(value, expected.number("is"), expected.number("is"))
         else:
-            yield Sign(value, expected.number("min"), expected.number("max"))
+            low = expected.number("min")
+            yield Sign(value, low, expected.number("max", low=low))
 
 
 def _check_places(profile: MeterProfile, source_name: str) -> None:
@@ -192,10 +200,11 @@ def _check_golden(profile: MeterProfile, golden: "_Table") -> None:
     words: dict[int, int] = {}
     runs = golden.table("regs")
     for start in runs.entries:
-        if not start.isdecimal():
+        if re.fullmatch(r"[0-9]+|0x[0-9A-Fa-f]+", start) is None:
             raise runs.refuse(start, "an address as the key")
+        first = int(start, 16 if start.startswith("0x") else 10)
         for offset, word in enumerate(runs.words(start)):
-            words[int(start) + offset] = word
+            words[first + offset] = word
     numbers: list[tuple[str, float | None]] = []
     for block in chain.from_iterable(plan(profile).values()):
         numbers += decode(block, [words.get(block.address + offset, 0) for offset in range(block.count)])
@@ -249,11 +258,20 @@ class _Table:
             raise self.refuse(key, "a list of numbers")
         return tuple(entry)
 
-    def number(self, key: str, default: float | None = None) -> float:
+    def number(self, key: str, default: float | None = None, low: float = -math.inf, high: float = math.inf) -> float:
         entry = self.entries.get(key, default)
-        if isinstance(entry, bool) or not isinstance(entry, int | float):
+        if isinstance(entry, bool) or not isinstance(entry, int | float) or not math.isfinite(entry):
             raise self.refuse(key, "a number")
+        if not low <= entry <= high:
+            raise self.refuse(key, f"{low:g} or more" if high == math.inf else f"a number from {low:g} to {high:g}")
         return entry
+
+    def scale(self) -> float:
+        """`k`: what a raw number is multiplied with."""
+        scale = self.number("k", default=1)
+        if scale == 0:
+            raise self.refuse("k", "a number other than 0, which would make a reading of anything")
+        return scale
 
     def integer(self, key: str, low: int, high: int, default: int | None = None) -> int:
         entry = self.entries.get(key, default)

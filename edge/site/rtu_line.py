@@ -54,6 +54,9 @@ class RtuLine:
             raise ModbusRefused(answer.exception_code, f"{self._wire.name} {question}")
         return answer
 
+    async def quiet(self) -> None:
+        await self._wait_for_quiet()
+
     def close(self) -> None:
         self._wire.close()
 

@@ -8,12 +8,14 @@ would take each other's answers.
 import asyncio
 import contextlib
 import errno
+import os
+import pwd
 import termios
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
 from edge.config.connections import RtuGateway, SerialPort, SerialSettings
-from edge.site.modbus import LineDown, why
+from edge.site.modbus import LineDown, SettingsImpossible, why
 
 if TYPE_CHECKING:
     from serial import Serial
@@ -109,7 +111,7 @@ class SerialWire:
                 exclusive=True,
             )
         except (*_PORT_FAILED, ValueError) as error:
-            raise LineDown(_why_not_open(self._device, settings, error)) from error
+            raise _not_open(self._device, settings, error) from error
         self.ear.opened()
         asyncio.get_running_loop().add_reader(self._serial.fileno(), self._readable)
 
@@ -155,20 +157,21 @@ class SerialWire:
             port.close()
 
 
-def _why_not_open(device: str, settings: SerialSettings, error: Exception) -> str:
+def _not_open(device: str, settings: SerialSettings, error: Exception) -> LineDown:
     """In words, with what to do next."""
-    match _code(error):
-        case errno.ENOENT | errno.ENODEV | errno.ENXIO:
-            return f"{device}: there is no such serial port; is the adapter plugged in? {_present()}"
-        case errno.EACCES | errno.EPERM:
-            return f"{device}: no permission; the user of the daemon has to be in group dialout (usermod -aG dialout)"
-        case errno.EBUSY | errno.EAGAIN:
-            return f"{device}: another program, or a meter under another name of the port, has it open"
-        case errno.ENOTTY | errno.EISDIR:
-            return f"{device}: is not a serial port. {_present()}"
-    if not isinstance(error, OSError):
-        return f"{device}: does not do {settings}: {error}"
-    return f"{device}: cannot be opened: {why(error)}"
+    code = _code(error)
+    if code in (errno.ENOENT, errno.ENODEV, errno.ENXIO):
+        return LineDown(f"{device}: there is no such serial port; is the adapter plugged in? {_present()}")
+    if code in (errno.EACCES, errno.EPERM):
+        user = _user()
+        return LineDown(f"{device}: no permission; {user} has to be in group dialout: sudo usermod -aG dialout {user}")
+    if code in (errno.EBUSY, errno.EAGAIN):
+        return LineDown(f"{device}: another program, or a meter under another name of the port, has it open")
+    if code in (errno.ENOTTY, errno.EISDIR):
+        return LineDown(f"{device}: is not a serial port. {_present()}")
+    if code == errno.EINVAL or not isinstance(error, OSError):
+        return SettingsImpossible(f"{device}: does not do {settings}")
+    return LineDown(f"{device}: cannot be opened: {why(error)}")
 
 
 def _code(error: BaseException | None) -> int | None:
@@ -178,6 +181,15 @@ def _code(error: BaseException | None) -> int | None:
     if isinstance(error, termios.error):
         return int(error.args[0]) if error.args and isinstance(error.args[0], int) else None
     return None if error is None else _code(error.__context__)
+
+
+def _user() -> str:
+    """Whom this program runs as: the daemon's user, or the person who probes."""
+    uid = os.geteuid()
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"user {uid}"
 
 
 def _present() -> str:

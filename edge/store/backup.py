@@ -25,6 +25,7 @@ import structlog
 from edge.domain.ports import Clock, EdgeError, Offload
 from edge.store import chains
 from edge.store.db import CommitFailed, OpenDatabase, Store
+from edge.store.files import COPYING, remove, remove_leftovers
 from edge.store.inspection import Contents, Unusable, inspect, note
 
 PAGES_A_STEP = 64
@@ -35,8 +36,6 @@ WITHIN = 3600.0
 """Seconds in which a backup has to be done, the slow reader at its other end included."""
 LEAVE_FREE = 64 * 1024 * 1024
 """Bytes of the disk that the copy must leave free for the writer."""
-LEFTOVERS = (".copying", ".restoring")
-COMPANIONS = ("", "-wal", "-shm", "-journal")
 LEAVE_SHARE = 0.6
 """Of the copy's size, besides: with less free, the store would count as filling (`edge/housekeeping.py`)."""
 INTERRUPT_EVERY = 20_000
@@ -205,7 +204,7 @@ class Backups:
     async def _make(self, job: _Job) -> _Copy:
         if self._path is None:
             raise BackupFailed("nothing is stored at present: control-only mode (edge status says why)")
-        target = self._path.with_name(self._path.name + LEFTOVERS[0])
+        target = self._path.with_name(self._path.name + COPYING)
         try:
             await self._store.write(chains.settle)
         except CommitFailed as error:
@@ -220,24 +219,12 @@ class Backups:
             await source.close()
 
 
-def remove_leftovers(path: Path) -> None:
-    """What a backup or a restore that was killed has left beside the store."""
-    for suffix in LEFTOVERS:
-        remove(path.with_name(path.name + suffix))
-
-
-def remove(path: Path) -> None:
-    """A database file and what SQLite puts beside it."""
-    for suffix in COMPANIONS:
-        path.with_name(path.name + suffix).unlink(missing_ok=True)
-
-
 def require_space(folder: Path, size: int, leave: int) -> None:
     """Raises BackupFailed when a copy of that many bytes would leave less than `leave` free."""
     free = shutil.disk_usage(folder).free
     if free < size + leave:
         raise BackupFailed(
-            f"the copy needs {size / 1e6:.0f} MB in {folder} and has to leave {leave / 1e6:.0f} MB, but only "
+            f"the copy needs {size / 1e6:.1f} MB in {folder} and has to leave {leave / 1e6:.0f} MB, but only "
             f"{free / 1e6:.0f} MB are free there: remove what is not needed"
         )
 

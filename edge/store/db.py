@@ -114,6 +114,7 @@ class Store:
         self.commits = 0
         self.failed_commits = 0
         self.dropped_riders = 0
+        self._is_closed = False
         self.is_failing = False
         """The last commit failed."""
         self.answered_at = clock.monotonic()
@@ -124,6 +125,9 @@ class Store:
     def submit(self, unit: Unit[T]) -> asyncio.Future[T]:
         """Queue a unit now; the future is done after its commit."""
         done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        if self._is_closed:  # a view that straddles a reopening; nobody would ever answer it
+            done.set_exception(CommitFailed("nothing of this was stored: the store is closed"))
+            return done
         self._waiting.append(_Waiting(unit, done, self._clock.monotonic()))
         self._wake.set()
         return done
@@ -144,13 +148,18 @@ class Store:
         self._wake.set()
 
     async def read(self, query: Unit[T]) -> T:
-        """The query's result on the read-only connection. For showing, never for deciding."""
+        """The query's result on the read-only connection. For showing, never for deciding.
+
+        Raises CommitFailed on a store that is closed.
+        """
         if self._unsettled_since is not None or self._riding:
             try:
                 await self.write(chains.settle)
             except CommitFailed as error:
                 # Whoever looks inside because the disk is full must see what there is.
                 self._log.warning("shown_without_the_newest", why=str(error))
+        if self._is_closed:
+            raise CommitFailed("nothing can be read: the store is closed")
         return await self._reader.run(query)
 
     async def run(self) -> None:
@@ -233,6 +242,10 @@ class Store:
         while (self._waiting or self._riding) and failures < CLOSING_TRIES:
             failures += not await self._take_group()
         await self._group([_Waiting(chains.settle, None, self._clock.monotonic())])
+        self._is_closed = True
+        for item in self._waiting:
+            if item.done is not None and not item.done.done():
+                item.done.set_exception(CommitFailed("nothing of this was stored: the disk was given up"))
         await self._reader.close()
         await self._writer.close()
 

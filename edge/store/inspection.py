@@ -13,6 +13,8 @@ from edge.store.db import APPLICATION_ID
 from edge.store.migration import schema_files
 
 ROWS_A_REST = 50
+LATEST_MS = 4_102_444_800_000
+"""The year 2100. A later time is none."""
 
 Tell = Callable[[int, int], None]
 """So many of so many rows are looked at; may rest, or raise."""
@@ -48,7 +50,8 @@ def require_ours(connection: sqlite3.Connection) -> None:
             connection.execute(f"PRAGMA {one}").fetchone()[0] for one in ("application_id", "user_version")
         )
     except sqlite3.DatabaseError as error:
-        raise Unusable(f"it is no SQLite database: {error}") from error
+        what = "no SQLite database" if error.sqlite_errorcode == sqlite3.SQLITE_NOTADB else "damaged"
+        raise Unusable(f"it is {what}: {error}") from error
     if found != APPLICATION_ID:
         raise Unusable(f"it is no database of ocpp-edge (application_id {found:#x})")
     newest = schema_files()[-1][0]
@@ -68,15 +71,19 @@ def inspect(connection: sqlite3.Connection, tell: Tell) -> Contents:
     backlog = report.backlog(connection)
     return Contents(
         size=int(pages) * int(page_bytes),
-        made_wall_ms=_noted(connection, "made_ms"),
+        made_wall_ms=_time(_noted(connection, "made_ms")),
         sessions=int(sessions),
         waiting=backlog.messages,
         parked=backlog.parked,
-        first_wall_ms=None if first is None else report.observed_ms(connection, first),
-        last_wall_ms=None if last is None else report.observed_ms(connection, last),
+        first_wall_ms=None if first is None else _time(report.observed_ms(connection, first)),
+        last_wall_ms=None if last is None else _time(report.observed_ms(connection, last)),
         damaged=damaged,
         damaged_when_made=_noted(connection, "damaged") or 0,
     )
+
+
+def _time(wall_ms: int | None) -> int | None:
+    return wall_ms if wall_ms is not None and 0 <= wall_ms <= LATEST_MS else None
 
 
 def damaged_messages(connection: sqlite3.Connection, tell: Tell) -> Iterator[int]:

@@ -1,20 +1,24 @@
-"""The schema on disk: numbered files, each applied in one transaction, and a copy of what was there before.
+"""The schema on disk: numbered files, applied in one transaction, and a copy of what was there before.
 
 Expand only: a release adds tables, columns and values that the one before ignores, so that both can work on one file.
 Before anything changes in a file that holds something, a copy of it is put beside it, for whoever has to go back
-further than one release.
+further than one release. Whatever stops us in between leaves the file with the schema that it had or with the newest
+one, never with one in between.
 """
 
+import contextlib
 import os
 import re
 import sqlite3
 from contextlib import closing
+from functools import cache
 from importlib import resources
 from pathlib import Path
 
 import structlog
 
 from edge.domain.ports import EdgeError
+from edge.store.files import BEFORE_MIGRATION, UNFINISHED, remove, to_disk
 
 COPIES_KEPT = 2
 ROOM_TO_SPARE = 64 * 1024 * 1024
@@ -29,6 +33,7 @@ class StoreForeign(StoreUnusable):
     """The file is in order, but it is not this program's to use: a person has to choose another file or program."""
 
 
+@cache
 def schema_files() -> list[tuple[int, str]]:
     """Number and text of each schema file, in order."""
     folder = resources.files("edge.store") / "schema"
@@ -37,7 +42,7 @@ def schema_files() -> list[tuple[int, str]]:
 
 
 def migrate(connection: sqlite3.Connection) -> None:
-    """Apply the schema files that the database does not have yet, each in one transaction. Raises StoreUnusable."""
+    """Apply the schema files that the database does not have yet, all in one transaction. Raises StoreUnusable."""
     files = schema_files()
     newest = files[-1][0]
     present = connection.execute("PRAGMA user_version").fetchone()[0]
@@ -49,20 +54,21 @@ def migrate(connection: sqlite3.Connection) -> None:
                 "or put back a backup made before the upgrade"
             )
         return
-    for number, text in files:
-        if number <= present:
-            continue
-        connection.execute("BEGIN IMMEDIATE")
-        try:
-            for statement in statements(text):
-                connection.execute(statement)
-            connection.execute("INSERT OR IGNORE INTO meta (key, value) VALUES ('min_reader', 1)")
-            connection.execute(f"PRAGMA user_version = {number}")
-            connection.execute("COMMIT")
-        except BaseException:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            raise
+    if present == newest:
+        return
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        for number, text in files:
+            if number > present:
+                for statement in statements(text):
+                    connection.execute(statement)
+        connection.execute("INSERT OR IGNORE INTO meta (key, value) VALUES ('min_reader', 1)")
+        connection.execute(f"PRAGMA user_version = {newest}")
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
 
 
 def statements(text: str) -> list[str]:
@@ -82,39 +88,37 @@ def keep_copy(connection: sqlite3.Connection, path: Path) -> Path | None:
 
     A copy that cannot be made does not keep the store from being used: migrating is safe by itself.
     """
-    present = connection.execute("PRAGMA user_version").fetchone()[0]
-    if present in {0, schema_files()[-1][0]} or present > schema_files()[-1][0]:
+    present, newest = connection.execute("PRAGMA user_version").fetchone()[0], schema_files()[-1][0]
+    if present == 0 or present >= newest:
         return None
     log = structlog.get_logger("edge.store")
-    target = path.with_name(f"{path.name}.before-migration-{present}")
-    fresh = target.with_name(target.name + ".new")
+    target = path.with_name(f"{path.name}{BEFORE_MIGRATION}{present}")
+    fresh = target.with_name(target.name + UNFINISHED)
     size = int.__mul__(*(connection.execute(f"PRAGMA {one}").fetchone()[0] for one in ("page_count", "page_size")))
     try:
+        remove(fresh)
         free = os.statvfs(path.parent)
         if size + ROOM_TO_SPARE > free.f_bavail * free.f_frsize:
             log.warning("migration_without_copy", why=f"{size} bytes do not fit beside {path}")
             return None
-        fresh.unlink(missing_ok=True)
-        os.close(os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        os.close(os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
         with closing(sqlite3.connect(fresh)) as copy:
             connection.backup(copy)
-        _to_disk(fresh)
+        to_disk(fresh)
         fresh.rename(target)
-        _to_disk(path.parent)
+        to_disk(path.parent)
+        for number in sorted(_copies(path) - {present})[: -(COPIES_KEPT - 1)]:
+            path.with_name(f"{path.name}{BEFORE_MIGRATION}{number}").unlink()
     except (OSError, sqlite3.Error) as error:
         log.warning("migration_without_copy", why=str(error))
-        fresh.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            remove(fresh)
         return None
-    copies = path.parent.glob(f"{path.name}.before-migration-*")
-    for old in sorted(copies, key=lambda one: one.stat().st_mtime_ns)[:-COPIES_KEPT]:
-        old.unlink()
     log.info("copied_before_migration", copy=str(target), schema=present)
     return target
 
 
-def _to_disk(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+def _copies(path: Path) -> set[int]:
+    """Of which schemas there are finished copies. By these, not by the clock, one is newer than another."""
+    name = re.compile(re.escape(path.name + BEFORE_MIGRATION) + r"(\d+)")
+    return {int(found[1]) for item in path.parent.iterdir() if (found := name.fullmatch(item.name))}

@@ -132,6 +132,18 @@ def open_sessions(connection: sqlite3.Connection) -> dict[int, TransactionNo]:
     return {int(connector): TransactionNo(tx) for connector, tx in rows}
 
 
+def without_session(connection: sqlite3.Connection, since_ms: int) -> list[int]:
+    """Connectors that have kept their status since before then, with no session open, and none that ended since."""
+    rows = connection.execute(
+        "SELECT connector_no FROM connector WHERE status_wall_ms < :since "
+        "AND NOT EXISTS (SELECT 1 FROM tx WHERE tx.connector_no = connector.connector_no AND tx.state = 'open') "
+        "AND NOT EXISTS (SELECT 1 FROM tx WHERE tx.tx_no > (SELECT max(tx_no) FROM tx) - :recent "
+        "AND tx.connector_no = connector.connector_no AND tx.ended_wall_ms >= :since)",
+        {"since": since_ms, "recent": SESSIONS_AT_MOST},
+    )
+    return [int(row[0]) for row in rows]
+
+
 def count_open(connection: sqlite3.Connection) -> int:
     row = connection.execute("SELECT count(*) FROM tx WHERE state = 'open' AND kind = 'transaction'").fetchone()
     return int(row[0])

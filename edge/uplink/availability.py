@@ -50,19 +50,30 @@ class Availability:
             await self._store.write(partial(connectors.set_wish, connector_no=one.no, wish=None))
         outcome = KEPT
         if self._chargers.is_online(charger):
-            request = to_charger.change_availability(conn, wish)
             try:
-                answer = await self._chargers.call(charger, "ChangeAvailability", request, within=within, cause=cause)
-                return to_charger.status_of(answer, "Accepted", "Scheduled")
-            except PeerRefused:
-                return "Rejected"
+                status = await self._ask(charger, conn, wish, within, cause)
+                if status == "Rejected" and conn == 0:
+                    # Some take it for their connectors only (J.2, 23): Simpson & Partners, Project EV.
+                    answers = [await self._ask(charger, one.conn, wish, within, cause) for one in concerned]
+                    status = merged_availability(answers) if answers else status
             except (ChargerOffline, CallTimedOut) as error:
                 self._log.warning("availability_unanswered", charger=charger, why=str(error))
                 outcome = TIMED_OUT if isinstance(error, CallTimedOut) else KEPT
+            else:
+                return status
         for one in concerned:
             await self._store.write(partial(connectors.set_wish, connector_no=one.no, wish=wish))
         self._station.changed()
         return outcome
+
+    async def _ask(self, charger: ChargerId, conn: int, wish: str, within: float, cause: int | None) -> str:
+        """The charger's AvailabilityStatus. Raises ChargerOffline or CallTimedOut."""
+        request = to_charger.change_availability(conn, wish)
+        try:
+            answer = await self._chargers.call(charger, "ChangeAvailability", request, within=within, cause=cause)
+        except PeerRefused:
+            return "Rejected"
+        return to_charger.status_of(answer, "Accepted", "Scheduled")
 
     async def change_all(self, wish: str, within: float, cause: int | None) -> str:
         """All chargers at once (connector 0); one answer out of many (B.2)."""

@@ -821,6 +821,19 @@ def test_a_start_that_is_repeated_within_a_day_of_its_end_is_the_same_session(ch
     assert charger.start().transaction == first.transaction
 
 
+def test_a_start_that_is_repeated_a_little_differently_is_the_same_session_and_kept(charger: Speaker) -> None:
+    first = charger.start()
+    rows = charger.rows()
+    assert charger.start().recorded.is_repeat
+    assert charger.rows() == rows
+    again = charger.start(reservationId=7)
+    assert (again.transaction, again.charger_tx) == (first.transaction, first.charger_tx)
+    assert again.recorded.answer == first.recorded.answer
+    assert again.recorded.rules == ("start_said_otherwise",)
+    assert again.recorded.stored is None  # the CSMS has got one already
+    assert charger.rows() == rows + 1
+
+
 def test_a_start_without_an_end_is_known_however_late_it_comes_again(charger: Speaker) -> None:
     first = charger.start()
     charger.messages += 30 * DAY

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from edge.__main__ import read_profile
 from edge.console import cli
 from edge.console.configuration_check import meter_profiles
 from tests.console.canned import edge
@@ -90,6 +91,46 @@ def test_valid_file_is_valid_in_json_whatever_its_warnings(configuration, capsys
 def test_missing_file_exits_2(configuration, capsys):
     assert edge(["check", "--config", str(configuration)]) == 2
     assert str(configuration) in capsys.readouterr().err
+
+
+OWN_PROFILE = """\
+id = "mine"
+vendor = "Somebody"
+models = ["X1"]
+quality = "unverified"
+phases = 3
+[read]
+fc = 3
+[fields]
+u = { a = [0, 2, 4], t = "f32" }
+"""
+
+
+@pytest.mark.parametrize(
+    ("profile", "complaint"),
+    [
+        (OWN_PROFILE, None),
+        (OWN_PROFILE.replace(", 4]", "]"), "{own}: fields.u.a: expected a list of 3 addresses, L1 first, found [0, 2]"),
+        (OWN_PROFILE.replace("[read]", "[reed]"), "{own}: reed: unknown; expected one of id, vendor, models, "),
+        ("id", "{own}: not TOML: Expected '=' after a key in a key/value pair (at end of document)"),
+        (None, 'no such file "./own.toml"; expected the path of a meter profile'),
+    ],
+)
+def test_a_profile_of_ones_own_counts_from_the_files_folder_and_what_is_wrong_in_it_is_told(
+    profile, complaint, configuration, capsys
+):
+    own = configuration.parent / "own.toml"
+    if profile is not None:
+        own.write_text(profile)
+    configuration.write_text(GOOD.replace('"eastron-sdm630"', '"./own.toml"'))
+    handed_in = cli.HandedIn(lambda _: 0, read_profile)
+    assert cli.main(["check", "--config", str(configuration)], handed_in) == (0 if complaint is None else 2)
+    output = capsys.readouterr()
+    if complaint is None:
+        assert f"grid: {own} at tcp://192.0.2.20:502" in output.out
+    else:
+        assert f"{configuration}:18: meter[grid].profile: " in output.err
+        assert complaint.format(own=own) in output.err
 
 
 def test_meter_profiles_that_come_with_the_program_are_known():

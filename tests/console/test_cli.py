@@ -159,18 +159,19 @@ def test_version_is_the_installed_one(capsys):
     assert capsys.readouterr().out == f"edge {version('ocpp-edge')}\n"
 
 
-COMMANDS = ["run", "check", "status", "uplink", "meter"]
+COMMANDS = ["run", "check", "status", "uplink", "meter", "meter probe"]
 COMMANDS += ["chargers", "adopt", "forget", "replace", "reset", "unlock", "availability", "trigger"]
 COMMANDS += ["get", "set"]
 COMMANDS += ["sessions", "session", "start", "stop"]
 COMMANDS += ["trace", "queue"]
+COMMANDS += ["backup", "restore"]
 
 
 def test_help_lists_the_commands_that_work_and_no_other(capsys):
     assert edge(["--help"]) == 0
     lines = capsys.readouterr().out.splitlines()
     listing = lines[lines.index("commands:") + 2 : lines.index("examples:") - 1]
-    assert [line.split()[0] for line in listing if line[4] != " "] == COMMANDS
+    assert [line[4:].split("  ")[0] for line in listing if line[4] != " "] == COMMANDS
 
 
 @pytest.mark.parametrize("words", [[], *([each] for each in COMMANDS), ["queue", "show"]])

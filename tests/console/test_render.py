@@ -77,7 +77,8 @@ def test_escape_sequences_of_a_charger_do_not_reach_the_terminal():
 
 
 @pytest.mark.parametrize("command", ["status", "chargers", "sessions", "session", "queue", "uplink", "meter", "start",
-    "adopt", "forget", "replace", "reset", "unlock", "availability", "trigger", "get", "set"])  # fmt: skip
+    "adopt", "forget", "replace", "reset", "unlock", "availability", "trigger", "get", "set",
+    "meter_probe"])  # fmt: skip
 def test_a_document_without_its_members_does_not_break_the_client(command):
     assert printer(command, {})({"v": 1}, PLAIN_80)
 

@@ -278,6 +278,24 @@ async def test_clients_are_told_that_the_daemon_stops(site, folder):
     assert site.stream_closed.is_set()
 
 
+@pytest.mark.parametrize("turns", range(9))
+async def test_client_that_comes_while_the_daemon_stops_is_never_left_hanging(site, folder, turns):
+    """However far its connection had come, in turns of the loop: not accepted, accepted, its task not begun, begun."""
+    path = folder / "edge.sock"
+    with socket.socket(socket.AF_UNIX) as client:
+        client.setblocking(False)
+        async with serving(site, path):
+            client.connect(str(path))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+        heard = b""
+        with contextlib.suppress(ConnectionResetError):  # nobody had accepted it yet
+            async with asyncio.timeout(5):
+                while some := await asyncio.get_running_loop().sock_recv(client, 4096):
+                    heard += some
+        assert turns == 0 or json.loads(heard)["error"]["code"] == "stopping"
+
+
 async def test_socket_is_for_its_group_and_is_removed_at_the_end(site, folder):
     path = folder / "edge.sock"
     async with serving(site, path) as server:

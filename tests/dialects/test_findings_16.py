@@ -37,6 +37,8 @@ def of_value(**sampled):
         ({"measurand": "RPM"}, []),
         ({"measurand": "Current.Import", "unit": "A", "phase": "L1"}, []),
         ({"value": "string", "measurand": "Voltage", "unit": "V"}, ["value_not_a_number"]),
+        ({"value": "NaN", "unit": "Wh"}, ["value_not_a_number"]),
+        ({"value": "-Infinity", "measurand": "Voltage", "unit": "V"}, ["value_not_a_number"]),
         ({"value": "string", "format": "SignedData", "unit": "Wh"}, []),
         ({"value": "OCMF|{}|{}"}, ["signed_values"]),
         ({"value": '{"signedMeterData":"' + "x" * 500}, ["value_over_500_characters", "signed_values"]),

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edge.dialects.v16.aliases import folded
 from edge.dialects.v16.ids import bind, csms_id, to_charger
 from tests.dialects.payloads import (
     FROM_CHARGER,
@@ -27,15 +28,19 @@ def as_text(payload):
     return json.dumps(payload)
 
 
-def is_equal_but_for_ids(before, after, connector, transaction, *, leaves_out):
+SPELLED = {"connectorid": "connectorId", "transactionid": "transactionId"}
+
+
+def is_equal_but_for_ids(before, after, connector, transaction, *, leaves_out, from_charger=False):
     """As JSON text, with the named paths put in by hand."""
     expected = {}
     for key, value in before.items():
-        if key == "connectorId" and connector is not None:
+        name = SPELLED.get(folded(key), key) if from_charger else key
+        if name == "connectorId" and connector is not None:
             expected[key] = connector
-        elif key == "transactionId" and transaction is not None:
+        elif name == "transactionId" and transaction is not None:
             expected[key] = int(transaction)
-        elif not (key == "transactionId" and leaves_out):
+        elif not (name == "transactionId" and leaves_out):
             expected[key] = value
     return as_text(after) == as_text(expected)
 
@@ -43,7 +48,9 @@ def is_equal_but_for_ids(before, after, connector, transaction, *, leaves_out):
 def check_bind(payload, connector, transaction):
     before = copy.deepcopy(payload)
     bound = bind(payload, connector, transaction)
-    assert is_equal_but_for_ids(before, bound, connector, transaction, leaves_out=transaction is None)
+    assert is_equal_but_for_ids(
+        before, bound, connector, transaction, leaves_out=transaction is None, from_charger=True
+    )
     assert set(bound) <= set(payload)
     assert as_text(payload) == as_text(before)
     assert bound is not payload
@@ -94,6 +101,17 @@ def test_an_id_of_the_chargers_is_never_shown_to_the_csms():
     values = {"connectorId": 1, "transactionId": 4711, "meterValue": []}
     assert bind(values, 5, None) == {"connectorId": 5, "meterValue": []}
     assert bind(values | {"transactionId": None}, 5, None) == {"connectorId": 5, "meterValue": []}
+
+
+@pytest.mark.parametrize(
+    ("connector", "transaction"), [("ConnectorID", "TransactionID"), ("connector_id", "transactionid")]
+)
+def test_a_misspelled_identifier_is_an_identifier_too(connector, transaction):
+    """Many a CSMS reads members in any case: the charger's own number would name another connector there."""
+    values = {connector: 1, transaction: 4711, "meterValue": []}
+    assert bind(values, 17, "99") == {connector: 17, transaction: 99, "meterValue": []}
+    assert bind(values, 17, None) == {connector: 17, "meterValue": []}
+    assert bind({connector: 2, "connectorId": 1}, 17, None) == {connector: 17, "connectorId": 17}
 
 
 @pytest.mark.parametrize("csms", ["0", "-1", "9223372036854775807"])

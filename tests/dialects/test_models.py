@@ -53,7 +53,13 @@ def test_a_charger_is_treated_by_all_entries_that_fit(make, expected):
     ("make", "expected"),
     [
         (Make("Wall Box Chargers", "PULSAR-PLUS", "5.17.65"), Profile(boot_quiet_s=20)),
-        (Make("Grizzl-E", "Smart 48A", "05.43"), Profile(tolerances=frozenset({Rule.JSON_MISSING_BRACKET}))),
+        (
+            Make("Grizzl-E", "Smart 48A", "05.43"),
+            Profile(
+                tolerances=frozenset({Rule.JSON_MISSING_BRACKET, Rule.SUBPROTOCOL_MISSING}), remote_start_delay_s=1.5
+            ),
+        ),
+        (Make("SyncEV", "EVSM7PP", None), Profile(values_on_demand=True)),
         (Make("EN+", "AC7000", None), Profile(answers_pings=False)),
         (Make("ZJ Beny", "BCP-AT1N", None), Profile(tolerances=frozenset({Rule.JSON_EXTRA_COMMA}))),
         (Make("Mennekes", "Amtron", None), Profile(trigger="zero_first")),
@@ -85,6 +91,8 @@ def test_a_firmware_is_within_a_range(version, within, expected):
         ('tolerances = ["nonsense"]', "tolerances"),
         ('firmware = "5.x"', "firmware"),
         ("answers_pings = 1", "answers_pings"),
+        ("remote_start_delay_s = 60", "remote_start_delay_s"),
+        ('values_on_demand = "yes"', "values_on_demand"),
     ],
 )
 def test_what_nothing_uses_or_nobody_understands_is_refused(line, word):

@@ -507,3 +507,27 @@ def test_the_sessions_that_were_recorded_have_their_registers():
 
 def test_transaction_messages_are_requests_of_a_charger():
     assert set(FROM_CHARGER) > observe.TRANSACTION_ACTIONS == {"StartTransaction", "MeterValues", "StopTransaction"}
+
+
+def power(*samples):
+    return observe.observe("MeterValues", values(*samples)).power_w
+
+
+def watts(value, **members):
+    return sampled(value, measurand="Power.Active.Import", unit="W") | members
+
+
+@pytest.mark.parametrize(
+    ("samples", "expected"),
+    [
+        ([watts("11000")], 11000),
+        ([watts("11", unit="kW")], 11000),
+        ([watts("3"), watts("1", phase="L1"), watts("1", phase="L2")], 3),
+        ([watts("1", phase="L1-N", unit="kW"), watts("500", phase="L2-N")], 1500),  # JVH
+        ([watts("1", phase="L1"), watts("2", phase="L1-N")], 2),
+        ([watts("1", phase="N"), watts("2", phase="L1-L2"), watts("3", phase=["L1"]), watts("4", phase={})], None),
+        ([watts("much", phase="L1")], None),
+    ],
+)
+def test_power_is_the_total_else_the_sum_of_the_phases(samples, expected):
+    assert power(*samples) == expected

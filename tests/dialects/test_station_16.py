@@ -138,10 +138,16 @@ def test_a_chargers_status_goes_up_under_its_number_and_else_as_it_is(payload, c
     assert check_request("1.6", "StatusNotification", station.with_connector(payload, connector)) == ()
 
 
+def test_a_misspelled_connector_of_a_status_is_ours_too():
+    said = {"ConnectorID": 1, "status": "Available"}
+    assert station.with_connector(said, 17) == {"ConnectorID": 17, "status": "Available", "connectorId": 17}
+
+
 @pytest.mark.parametrize(
     ("payload", "expected"),
     [
         ({"status": "Charging", "errorCode": "NoError"}, ("Charging", "NoError")),
+        ({"connectorId": 1, "Status": " preparing", "errorCode": "Error"}, ("Preparing", "OtherError")),
         ({"status": "Faulted", "errorCode": "GroundFailure"}, ("Faulted", "GroundFailure")),
         ({"status": 5, "errorCode": None}, ("Unavailable", "NoError")),
         ({}, ("Unavailable", "NoError")),

@@ -76,3 +76,42 @@ def test_a_replayed_start_after_replayed_values_with_its_register_is_found(value
     assert of_start(before, started, at(5, 300, received=start_received)) == expected
     assert of_start(before, started, at(5, 301, received=start_received)) == []
     assert of_start(before, None, at(5, 300, received=start_received)) == []
+
+
+def charged(*steps, transaction=ONE):
+    """Findings after values of (seconds, register, W), as the units of a transaction's values compare them."""
+    found, before = [], None
+    for seconds, register, power in steps:
+        moment = NINE + timedelta(seconds=seconds)
+        now = Measured(transaction, moment, NINE_MS + seconds * 1000, register, None, power)
+        now = plausibility.with_window(before, now)
+        found += [str(one.rule) for one in plausibility.of_values(before, now, power, MOST_WATTS)]
+        before = now
+    return found
+
+
+def minutes(watts, wh_per_minute, count=12, every=60):
+    return [(number * every, round(number * wh_per_minute), watts) for number in range(count)]
+
+
+@pytest.mark.parametrize(
+    ("steps", "expected"),
+    [
+        (minutes(6000, 100), []),
+        (minutes(6000, 0.1), ["energy_power_disagree"]),  # kWh where Wh are said
+        (minutes(6000, 0), ["energy_power_disagree"]),
+        (minutes(6, 100), ["energy_power_disagree"]),  # kW where W are said
+        (minutes(6000, 2), []),  # a factor of 50 is no unit
+        (minutes(6000, 0.1, count=10), []),  # nine minutes
+        (minutes(60, 0), []),  # too little to say anything
+        (minutes(6000, 0.1, count=25), ["energy_power_disagree"] * 2),  # each window once
+        ([(0, 0, 6000), (3600, 1, 6000), (7200, 2, 6000)], []),  # who knows what was between
+        ([(0, 0, 6000), (300, 0, None), (600, 0, 6000), (900, 1, 6000)], []),
+    ],
+)
+def test_register_and_power_that_cannot_both_be_right_are_found(steps, expected):
+    assert charged(*steps) == expected
+
+
+def test_outside_of_a_transaction_nothing_is_compared():
+    assert charged(*minutes(6000, 0), transaction=None) == []

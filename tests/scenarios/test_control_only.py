@@ -4,7 +4,11 @@ import asyncio
 
 from simulators.charger import Charger
 
-from tests.scenarios.site import IDENTITY, ChargerSettings, Site, configuration
+from edge.store.lock import StoreTaken
+from edge.store.migration import StoreUnusable
+from tests.scenarios.site import IDENTITY, ChargerSettings, DaemonProcess, Site, configuration, free_port
+from tests.scenarios.test_outage import toml
+from tests.scenarios.test_process import edge
 from tests.simulation.loop import run
 from tests.simulation.world import folder_in_memory
 from tests.simulation.yard import yard
@@ -97,3 +101,54 @@ def test_a_store_that_recovers_when_it_is_opened_anew_needs_no_control_only_mode
         assert len(site.csms.calls("StopTransaction")) == 1
 
     simulate(story)
+
+
+def test_a_store_that_may_not_be_touched_is_not_opened_until_it_may_be():
+    why = [StoreUnusable("edge.db.lock cannot be locked: Read-only file system")]
+
+    def claim() -> None:
+        if why:
+            raise why[0]
+
+    async def story(site):
+        store = site.daemon._in_force().store.path
+        (charger,) = site.chargers
+        assert "Read-only file system" in next(
+            alarm["message"] for alarm in (await site.ask("status"))["alarms"] if alarm["code"] == "store_unusable"
+        )
+        assert not store.exists()
+        await charger.plug_in(1)
+        charger.begin_session(1, "A")
+        why[:] = [StoreTaken("another daemon, or edge restore, uses it")]
+        await asyncio.sleep(600)
+        assert charger.is_ready
+        assert not store.exists()
+        why.clear()
+        while "store_unusable" in alarm_codes(await site.ask("status")):
+            await asyncio.sleep(1)
+        await site.csms.wait_for(lambda: site.csms.calls("StartTransaction"), 3600)
+        assert store.exists()
+        assert len(site.csms.calls("StartTransaction")) == 1
+
+    simulate(story, claim=claim)
+
+
+async def test_a_daemon_that_can_put_its_lock_nowhere_serves_the_chargers_and_says_why(folder, csms):
+    port = free_port()
+    daemon = DaemonProcess(folder, toml(port, csms.url))
+    (folder / "edge.db.lock").symlink_to(folder / "unmounted" / "lock")
+    await daemon.start()
+    try:
+        (why,) = [one["message"] for one in (await daemon.ask("status"))["alarms"] if one["code"] == "store_unusable"]
+        assert f"{folder}/edge.db.lock cannot be locked: No such file or directory" in why
+        assert not (folder / "edge.db").exists()
+        charger = Charger("CP-01", f"ws://127.0.0.1:{port}/ocpp", meter_interval_s=0)
+        async with charger.running():
+            await charger.wait_for(lambda: charger.is_ready)
+            assert (await charger.ask("Heartbeat", {}))["currentTime"]
+            code, _, err = await edge("run", "--config", str(daemon.file))  # nor can a second one
+            assert code == 1
+            assert str(port) in err
+            assert (await charger.ask("Heartbeat", {}))["currentTime"]
+    finally:
+        assert await daemon.stop() == 0

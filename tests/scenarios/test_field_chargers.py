@@ -10,120 +10,22 @@ import json
 import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
+from websockets.typing import Subprotocol
 
+from tests.scenarios.field import (
+    AT,
+    ENERGY,
+    LATER,
+    Raw,
+    counted,
+    energy,
+    field,
+    raw,
+    raw_on_virtual_time,
+    simulate,
+    values,
+)
 from tests.scenarios.site import IDENTITY, ChargerSettings, Site, configuration
-from tests.simulation.loop import run as run_on_virtual_time
-from tests.simulation.world import folder_in_memory
-from tests.simulation.yard import yard
-
-AT = "2026-11-21T10:00:00Z"
-LATER = "2026-11-21T10:05:00Z"
-ENERGY = "Energy.Active.Import.Register"
-
-
-class Raw:
-    """A charger that says exactly what it is told to, and keeps what it hears."""
-
-    def __init__(self, socket) -> None:
-        self.socket = socket
-        self.commands: list[list] = []
-        self.answers: list[list] = []
-        self._numbers = 0
-
-    async def hear(self) -> list:
-        async with asyncio.timeout(40):
-            frame = json.loads(await self.socket.recv())
-        (self.commands if frame[0] == 2 else self.answers).append(frame)
-        return frame
-
-    async def answer_to(self, message_id: str) -> list:
-        while True:
-            for frame in self.answers:
-                if frame[1] == message_id:
-                    self.answers.remove(frame)
-                    return frame
-            await self.hear()
-
-    async def say(self, text: str) -> list:
-        """The answer to a text whose message id stands in second place."""
-        message_id = text.split('"')[1]
-        await self.socket.send(text)
-        return await self.answer_to(message_id)
-
-    async def call(self, action: str, payload: dict) -> dict:
-        self._numbers += 1
-        answer = await self.say(json.dumps([2, f"m{self._numbers}", action, payload]))
-        assert answer[0] == 3, answer
-        return answer[2]
-
-    async def command(self, action: str) -> list:
-        """The next command of this kind."""
-        while True:
-            for frame in self.commands:
-                if frame[2] == action:
-                    self.commands.remove(frame)
-                    return frame
-            await self.hear()
-
-    async def boot(self, vendor: str = "V", model: str = "M", firmware: str = "1") -> dict:
-        return await self.call(
-            "BootNotification", {"chargePointVendor": vendor, "chargePointModel": model, "firmwareVersion": firmware}
-        )
-
-    async def start(self, connector: int = 1, token: str = "A", meter: int = 0, at: str = AT) -> int:
-        payload = {"connectorId": connector, "idTag": token, "meterStart": meter, "timestamp": at}
-        return (await self.call("StartTransaction", payload))["transactionId"]
-
-
-@contextlib.asynccontextmanager
-async def raw(site: Site, identity: str = "CP-01"):
-    async with connect(f"{site.url}/{identity}", subprotocols=["ocpp1.6"], proxy=None) as socket:
-        yield Raw(socket)
-
-
-@contextlib.asynccontextmanager
-async def field(folder, csms, *identities: str, connectors: tuple[int, ...] = (1, 1), **settings):
-    """The daemon with these chargers, registered at the CSMS."""
-    names = identities or ("CP-01",)
-    chargers = tuple(ChargerSettings(name, evses=connectors, **settings) for name in names)
-    async with Site(configuration(folder, csms_url=csms.url, chargers=chargers)).running() as site:
-        await csms.wait_registered(IDENTITY)
-        yield site
-
-
-def values(*sampled: dict, connector: int = 1, at: str = LATER, **more) -> dict:
-    return {"connectorId": connector, "meterValue": [{"timestamp": at, "sampledValue": list(sampled)}], **more}
-
-
-def energy(value: str) -> dict:
-    return {"value": value, "measurand": ENERGY, "unit": "Wh"}
-
-
-async def counted(site: Site, rule: str, charger: str = "CP-01") -> int:
-    one = (await site.ask("chargers", charger=charger))["chargers"][0]
-    assert rule in one["model_tolerances"] | one["model_findings"] or rule not in one["tolerances"] | one["findings"]
-    return (one["tolerances"] | one["findings"]).get(rule, 0)
-
-
-def simulate(story):
-    """With CP-01 of the yard, and CP-02 left to the story."""
-    with folder_in_memory() as folder:
-
-        async def main(loop):
-            async with yard(loop, folder, chargers=2) as site:
-                await site.chargers[1].disconnect()
-                return await story(site)
-
-        return run_on_virtual_time(main).value
-
-
-@contextlib.asynccontextmanager
-async def raw_on_virtual_time():
-    async with connect(
-        "ws://127.0.0.1:8887/ocpp/CP-02", subprotocols=["ocpp1.6"], proxy=None, ping_interval=None
-    ) as socket:
-        yield Raw(socket)
-
 
 # --- connection and commissioning
 
@@ -210,8 +112,10 @@ def test_a_status_that_was_promised_and_never_came_is_found():
     assert simulate(story)
 
 
-async def _triggers(charger: Raw, seconds: float, status: str = "Accepted") -> list[int]:
-    """Connectors for which a status was triggered meanwhile; everything is answered."""
+async def _triggers(
+    charger: Raw, seconds: float, status: str = "Accepted", message: str = "StatusNotification"
+) -> list[int]:
+    """Connectors for which this message was triggered meanwhile; everything is answered."""
     found = []
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(seconds):
@@ -220,7 +124,7 @@ async def _triggers(charger: Raw, seconds: float, status: str = "Accepted") -> l
                 if frame[0] != 2:
                     continue
                 answer = {"status": status} if frame[2] == "TriggerMessage" else {"configurationKey": []}
-                if frame[2] == "TriggerMessage":
+                if frame[2] == "TriggerMessage" and frame[3]["requestedMessage"] == message:
                     found.append(frame[3]["connectorId"])
                 await charger.socket.send(json.dumps([3, frame[1], answer]))
     return found
@@ -292,6 +196,209 @@ async def test_a_boot_with_a_long_serial_and_a_member_of_its_own_is_accepted(fol
         shown = (await site.ask("chargers", charger="CP-01"))["chargers"][0]
         assert shown["serial"] == "S" * 33
         assert shown["tolerances"] == {"long_string": 1, "unknown_member": 1}
+
+
+# --- the handshake and what follows it
+
+
+@contextlib.asynccontextmanager
+async def without_subprotocol(site, identity="CP-01"):
+    async with connect(f"{site.url}/{identity}", proxy=None) as socket:
+        yield Raw(socket)
+
+
+async def test_a_handshake_without_a_version_is_one_of_16_where_that_is_named(folder, csms):
+    """J.2, 1"""
+    async with field(folder, csms, tolerate=("subprotocol_missing",)) as site, without_subprotocol(site) as charger:
+        assert (await charger.boot())["status"] == "Accepted"
+        shown = (await site.ask("chargers", charger="CP-01"))["chargers"][0]
+        assert shown["tolerances"] == {"subprotocol_missing": 1}
+
+
+async def test_a_handshake_without_a_version_is_refused_where_nobody_has_named_it_and_says_what_to_do(folder, csms):
+    """J.2, 1"""
+    async with field(folder, csms) as site:
+        async with without_subprotocol(site) as charger:
+            with pytest.raises(ConnectionClosed):
+                await charger.hear()
+            assert charger.socket.close_code == 1002
+        shown = (await site.ask("chargers", charger="CP-01"))["chargers"][0]
+        assert 'tolerate = ["subprotocol_missing"]' in shown["refused_because"]
+        async with raw(site) as charger:  # its make is known from now on, and its model may come without
+            await charger.boot("Grizzl-E", "Smart")
+        async with without_subprotocol(site) as charger:
+            await charger.start()
+
+
+async def test_an_offer_of_another_version_is_never_taken_for_16(folder, csms):
+    async with field(folder, csms, tolerate=("subprotocol_missing",)) as site:
+        offers = [Subprotocol("ocpp2.0.1")]
+        async with connect(f"{site.url}/CP-01", subprotocols=offers, proxy=None) as socket:
+            await socket.wait_closed()
+            assert socket.close_code == 1002
+        assert "ocpp2.0.1" in (await site.ask("chargers", charger="CP-01"))["chargers"][0]["refused_because"]
+
+
+async def test_a_request_without_connection_upgrade_is_refused_in_words(folder, csms):
+    """J.2, 2"""
+    async with field(folder, csms) as site:
+        reader, writer = await asyncio.open_connection("127.0.0.1", site.daemon.charger_ports[0])
+        writer.write(
+            b"GET /ocpp/CP-01 HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+            b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: ocpp1.6\r\n\r\n"
+        )
+        assert b" 426 " in await reader.readline()
+        writer.close()
+        await writer.wait_closed()
+        shown = (await site.ask("chargers", charger="CP-01"))["chargers"][0]
+        assert "Connection: Upgrade" in shown["refused_because"]
+
+
+async def test_an_identity_may_be_followed_by_a_query(folder, csms):
+    """J.2, 8"""
+    async with field(folder, csms) as site:
+        async with connect(f"{site.url}//CP-01/?=sn", subprotocols=["ocpp1.6"], proxy=None) as socket:
+            assert (await Raw(socket).boot())["status"] == "Accepted"
+
+
+def test_a_charger_that_stops_answering_gets_a_new_connection():
+    """J.2, 15"""
+
+    async def story(site):
+        async with raw_on_virtual_time() as charger:
+            await charger.boot()
+            await _triggers(charger, 60)
+            async with asyncio.TaskGroup() as tasks:
+                listening = tasks.create_task(_only_listens(charger))
+                for _ in range(3):
+                    answer = await site.csms.call("depot-7", "UnlockConnector", {"connectorId": 3}, 60)
+                    assert answer == {"status": "UnlockFailed"}
+                await charger.socket.wait_closed()
+                listening.cancel()
+            assert charger.socket.close_code == 1001
+            assert _found(site)["commands_unanswered"] == 1
+        return True
+
+    assert simulate(story)
+
+
+def test_a_charger_that_never_answers_anything_keeps_its_connection():
+    """J.2, 15: it would do the same on the next one"""
+
+    async def story(site):
+        async with raw_on_virtual_time() as charger, asyncio.TaskGroup() as tasks:
+            await charger.boot()
+            listening = tasks.create_task(_only_listens(charger))
+            for _ in range(5):
+                await site.csms.call("depot-7", "UnlockConnector", {"connectorId": 3}, 60)
+            listening.cancel()
+            assert "commands_unanswered" not in _found(site)
+        return True
+
+    assert simulate(story)
+
+
+async def _only_listens(charger: Raw) -> None:
+    with contextlib.suppress(ConnectionClosed):
+        while True:
+            await charger.socket.recv()
+
+
+def _found(site) -> dict:
+    one = next(one for one in site.daemon.inside.chargers() if one.id == "CP-02")
+    return dict(one.tolerances) | dict(one.findings)
+
+
+async def test_a_charger_that_refuses_availability_as_a_whole_is_asked_connector_by_connector(folder, csms):
+    """J.2, 23 and 24"""
+    async with field(folder, csms) as site, raw(site) as charger, asyncio.TaskGroup() as tasks:
+        await charger.call("Heartbeat", {})
+        order = tasks.create_task(site.ask("availability", charger="CP-01", evse=None, connector=None, on=True))
+        asked = []
+        for status in ("Rejected", "Accepted", "Scheduled"):
+            command = await charger.command("ChangeAvailability")
+            asked.append(command[3]["connectorId"])
+            await charger.socket.send(json.dumps([3, command[1], {"status": status}]))
+        assert asked == [0, 1, 2]
+        assert (await order)["status"] == "Scheduled"
+
+
+async def test_a_reset_that_is_accepted_and_not_done_changes_nothing(folder, csms):
+    """The demo of open-ocpp"""
+    async with field(folder, csms) as site, raw(site) as charger, asyncio.TaskGroup() as tasks:
+        transaction = await charger.start()
+        order = tasks.create_task(site.ask("reset", charger="CP-01", hard=False, force=False))
+        command = await charger.command("Reset")
+        await charger.socket.send(json.dumps([3, command[1], {"status": "Accepted"}]))
+        assert (await order)["status"] == "Accepted"
+        await charger.call("MeterValues", values(energy("700"), transactionId=transaction))
+        (one,) = (await site.ask("sessions"))["sessions"]
+        assert (one["state"], one["energy_wh"]) == ("open", 700)
+
+
+def test_a_syncev_is_asked_for_its_values_while_it_charges():
+    """J.2, 28"""
+
+    async def story(site):
+        async with raw_on_virtual_time() as charger:
+            await charger.boot("SyncEV", "EVSM7PP")
+            for connector in (1, 2):
+                status = {"connectorId": connector, "status": "Preparing", "errorCode": "NoError"}
+                await charger.call("StatusNotification", status)
+            transaction = await charger.start(connector=2)
+            asked = await _triggers(charger, 200, message="MeterValues")
+            assert asked == [2, 2, 2]
+            await charger.call("StopTransaction", {"transactionId": transaction, "meterStop": 5, "timestamp": LATER})
+            assert await _triggers(charger, 200, message="MeterValues") == []
+        return True
+
+    assert simulate(story)
+
+
+def test_a_grizzl_e_gets_a_remote_start_a_moment_later():
+    """J.2, 70"""
+
+    async def story(site):
+        waited = []
+        for vendor in ("Grizzl-E", "Other"):
+            async with raw_on_virtual_time() as charger, asyncio.TaskGroup() as tasks:
+                await charger.boot(vendor, "Smart")
+                await _triggers(charger, 60)
+                begun = asyncio.get_running_loop().time()
+                asked = {"connectorId": 3, "idTag": "A"}
+                command = tasks.create_task(site.csms.call("depot-7", "RemoteStartTransaction", asked, 60))
+                start = await charger.command("RemoteStartTransaction")
+                waited.append(asyncio.get_running_loop().time() - begun)
+                await charger.socket.send(json.dumps([3, start[1], {"status": "Accepted"}]))
+                assert await command == {"status": "Accepted"}
+        assert waited[0] >= 1.5
+        assert waited[1] < 1
+        return True
+
+    assert simulate(story)
+
+
+def test_a_charger_that_charges_and_never_starts_is_an_alarm():
+    """J.2, 60"""
+
+    async def story(site):
+        async def alarms():
+            return [one["subject"] for one in (await site.ask("status"))["alarms"] if "without_session" in one["code"]]
+
+        async with raw_on_virtual_time() as charger:
+            await charger.boot()
+            await charger.call("StatusNotification", {"connectorId": 1, "status": "Charging", "errorCode": "NoError"})
+            assert await alarms() == []
+            await _triggers(charger, 130)
+            assert await alarms() == ["CP-02/1"]
+            transaction = await charger.start()
+            assert await alarms() == []
+            now = site.csms.utc_now().strftime("%Y-%m-%dT%H:%M:%SZ")
+            await charger.call("StopTransaction", {"transactionId": transaction, "meterStop": 5, "timestamp": now})
+            assert await alarms() == []  # its status comes in a moment
+        return True
+
+    assert simulate(story)
 
 
 # --- messages
@@ -399,6 +506,66 @@ async def test_an_aefa_that_leaves_out_a_value_is_understood(folder, csms):
         await csms.wait_for(lambda: csms.calls("MeterValues"))
 
 
+async def test_what_a_model_needs_is_known_after_our_restart_without_a_boot(folder, csms):
+    """J.2, 32: a charger does not boot because its link was lost (1.6 §4.2)"""
+    site = Site(configuration(folder, csms_url=csms.url, chargers=(ChargerSettings("CP-01", evses=(1, 1)),)))
+    async with site.running():
+        async with raw(site) as charger:
+            await charger.boot("ZJ Beny", "BCP-AT1N")
+            transaction = await charger.start()
+    async with site.running(), raw(site) as charger:
+        assert await charger.say(COMMA % transaction) == [3, "v", {}]
+        shown = (await site.ask("chargers", charger="CP-01"))["chargers"][0]
+        assert shown["model_tolerances"] == {"json_extra_comma": 1}
+
+
+async def test_a_misspelled_connector_is_never_somebody_elses_upstream(folder, csms):
+    csms.refuses_malformed = False
+    async with field(folder, csms, "CP-01", "CP-02") as site, raw(site, "CP-02") as charger:
+        start = {"ConnectorID": 1, "idTag": "A", "meterStart": 0, "timestamp": AT}
+        transaction = (await charger.call("StartTransaction", start))["transactionId"]
+        stop = {"TransactionID": transaction, "meterStop": 5, "timestamp": LATER}
+        await charger.call("StopTransaction", stop)
+        (sent,) = await csms.wait_for(lambda: csms.calls("StartTransaction"))
+        assert sent.payload == start | {"ConnectorID": 3}
+        (ended,) = await csms.wait_for(lambda: csms.calls("StopTransaction"))
+        (in_cloud,) = csms.transactions
+        assert ended.payload == stop | {"TransactionID": in_cloud, "transactionId": in_cloud}
+        assert await counted(site, "member_spelling", "CP-02") == 2
+
+
+async def test_power_that_is_told_by_phase_is_added_up(folder, csms):
+    """J.2, 41"""
+    async with field(folder, csms, max_current=16.0) as site, raw(site) as charger:
+        transaction = await charger.start()
+        by_phase = [
+            {"value": "5", "measurand": "Power.Active.Import", "unit": "kW", "phase": f"L{number}-N"}
+            for number in (1, 2, 3)
+        ]
+        await charger.call("MeterValues", values(*by_phase, transactionId=transaction))
+        assert await counted(site, "power_beyond_physics") == 1
+
+
+async def test_kwh_where_wh_are_said_is_found_by_the_power_and_goes_up_as_it_came(folder, csms):
+    """ocpp-rules.md E.12"""
+    async with field(folder, csms) as site, raw(site) as charger:
+        transaction = await charger.start(meter=100)
+        sent = [
+            values(
+                {"value": f"{100 + 0.1 * minute:.1f}", "measurand": ENERGY, "unit": "Wh"},
+                {"value": "6000", "measurand": "Power.Active.Import", "unit": "W"},
+                at=f"2026-11-21T10:{minute:02}:00Z",
+                transactionId=transaction,
+            )
+            for minute in range(12)
+        ]
+        for one in sent:
+            await charger.call("MeterValues", one)
+        assert await counted(site, "energy_power_disagree") == 1
+        await csms.wait_for(lambda: len(csms.calls("MeterValues")) == 12)
+        assert [one.payload["meterValue"] for one in csms.calls("MeterValues")] == [one["meterValue"] for one in sent]
+
+
 async def test_an_error_code_of_its_own_is_a_fault_for_everybody(folder, csms):
     """J.2, 35"""
     csms.refuses_malformed = True
@@ -430,9 +597,9 @@ async def test_a_measurand_that_nobody_knows_is_kept_and_left_out_for_a_strict_c
 # --- transactions
 
 
-@pytest.mark.parametrize("placeholder", [2**63 - 1, 0, -1, None, 4711])
+@pytest.mark.parametrize("placeholder", [2**63 - 1, 0, -1, None, 4711, "offline-6", ""])
 async def test_values_without_a_usable_transaction_belong_to_the_open_one_of_their_connector(folder, csms, placeholder):
-    """J.2, 47, 48 and 72"""
+    """J.2, 39, 47, 48 and 72"""
     async with field(folder, csms) as site, raw(site) as charger:
         await charger.start()
         await charger.call("MeterValues", values(energy("700"), transactionId=placeholder))
@@ -467,16 +634,17 @@ async def test_a_stop_from_another_life_ends_the_one_that_its_register_continues
         assert await counted(site, "stop_attached_by_meter") == 1
 
 
-async def test_a_start_that_is_repeated_after_a_lost_link_is_the_same_transaction(folder, csms):
-    """J.2, 53"""
+@pytest.mark.parametrize("token", ["20:69:C0:21", " F6 CA 0C C5"])
+async def test_a_start_that_is_repeated_after_a_lost_link_is_the_same_transaction(folder, csms, token):
+    """J.2, 44 and 53: and an odd token goes up as it came"""
     async with field(folder, csms) as site:
         async with raw(site) as charger:
-            first = await charger.start(token="20:69:C0:21")
+            first = await charger.start(token=token)
         async with raw(site) as charger:
-            assert await charger.start(token="20:69:C0:21") == first
+            assert await charger.start(token=token) == first
         await csms.wait_for(lambda: csms.calls("StartTransaction"))
         assert len((await site.ask("sessions"))["sessions"]) == 1
-        assert [one.payload["idTag"] for one in csms.calls("StartTransaction")] == ["20:69:C0:21"]
+        assert [one.payload["idTag"] for one in csms.calls("StartTransaction")] == [token]
 
 
 async def test_an_absurd_register_is_found_and_goes_up_as_it_came(folder, csms):
@@ -512,7 +680,7 @@ async def test_a_stop_is_never_refused(folder, csms):
     """J.2, 63, 64, 71 and 108"""
     async with field(folder, csms) as site, raw(site) as charger:
         stop = {"transactionId": 5, "meterStop": 700, "timestamp": LATER, "idTag": "A"}
-        assert "idTagInfo" in await charger.call("StopTransaction", stop) or True
+        assert await charger.call("StopTransaction", stop) == {}
         assert await counted(site, "orphan_stop") == 1
         assert await charger.call("StopTransaction", {"transactionId": "five", "meterStop": "700"}) == {}
         assert csms.calls("StopTransaction") == []
@@ -624,7 +792,7 @@ async def test_a_pending_charger_with_a_long_serial_can_be_adopted(folder, csms)
         async with raw(site, "NEW") as charger:
             boot = {"chargePointVendor": "Siemens", "chargePointModel": "EVlink", "chargePointSerialNumber": "S" * 26}
             assert (await charger.call("BootNotification", boot))["status"] == "Pending"
-            assert (await site.ask("adopt", charger="NEW"))["state"] in {"online", "known", "adopted"} or True
+            assert (await site.ask("adopt", charger="NEW"))["state"] == "online"
             assert (await charger.call("BootNotification", boot))["status"] == "Accepted"
 
 

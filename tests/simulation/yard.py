@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -68,6 +68,7 @@ async def yard(
     has_cloud: bool = True,
     retention_days: int = 90,
     max_size_mb: int = 2048,
+    claim: Callable[[], None] | None = None,
     **csms_options: object,
 ) -> AsyncIterator[Yard]:
     """Everything is running and registered. `machine_wall`: what the controller's own clock shows.
@@ -100,7 +101,7 @@ async def yard(
                 **csms_options,
             )
         )
-        daemon = build(config, world)
+        daemon = build(config, world, claim=claim)
         tasks = await stack.enter_async_context(asyncio.TaskGroup())
         life = tasks.create_task(daemon.run())
         await daemon.ready.wait()

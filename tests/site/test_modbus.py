@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 import pytest
 from pymodbus.transport import NULLMODEM_HOST
 
-from edge.site.modbus import LineDown, ModbusRefused, ModbusSilent, ModbusWrongAnswer, TcpLine
+from edge.site.modbus import GUARD_S, LineDown, ModbusRefused, ModbusSilent, ModbusWrongAnswer, TcpLine
 from edge.site.rtu import Question
 from tests.site.polling import Serve, eventually, listening
 
@@ -118,6 +118,23 @@ async def test_an_exception_of_the_device_is_a_refusal_with_its_name(code, name)
         assert refused.value.exception_code == code
 
 
+async def test_after_a_gateway_has_said_that_a_unit_did_not_answer_its_line_is_left_silent():
+    """What the unit says late, some gateways give to the next question, with its transaction id and unit."""
+    asked_at: list[float] = []
+
+    def answer(request: bytes) -> bytes:
+        asked_at.append(asyncio.get_running_loop().time())
+        return frame(request, b"\x84\x0b" if len(asked_at) == 1 else b"\x04\x02\x00\x07")
+
+    async with device(answer) as link:
+        with pytest.raises(ModbusRefused, match="gateway target device failed to respond"):
+            await link.read(4, 0, 1, unit=1)
+        for _ in range(3):
+            assert await link.read(4, 0, 1, unit=2) == (7,)
+    assert asked_at[1] - asked_at[0] > 0.9 * GUARD_S
+    assert asked_at[3] - asked_at[1] < GUARD_S, "once"
+
+
 async def test_an_answer_of_another_length_is_wrong():
     async with device(lambda request: frame(request, b"\x04\x06\x00\x01\x00\x02\x00\x03")) as link:
         with pytest.raises(ModbusWrongAnswer, match="2 input registers from 0: answered with 3 registers"):
@@ -155,20 +172,42 @@ async def test_an_answer_to_another_function_is_wrong():
         b"HTTP/1.1 400 Bad Request\r\n\r\n",
         b"\x00\x01\x00\x00\x00\x07\x01\x04\x08\x00\x01\x00\x02",
         b"\x00\x01\x00\x00\x00\x03\x01\x63\x00",
+        bytes(100),
         bytes(300),
     ],
-    ids=["not modbus", "byte count too large", "unknown function", "zeros"],
+    ids=["not modbus", "byte count too large", "unknown function", "zeros", "more than any answer"],
 )
-async def test_nonsense_fails_the_read_and_leaves_the_link_usable(nonsense):
+async def test_nonsense_fails_the_read_and_leaves_the_link_usable(nonsense, caplog):
     replies = [nonsense]
 
     def answer(request: bytes) -> bytes:
         return replies.pop() if replies else frame(request, b"\x04\x02\x00\x07")
 
     async with device(answer) as link:
-        with pytest.raises(ModbusSilent):
+        expected = f"{len(nonsense)} bytes came that are no answer to it" if len(nonsense) < 260 else "no answer within"
+        with pytest.raises((ModbusWrongAnswer, ModbusSilent), match=expected):
             await link.read(4, 0, 1, unit=1)
         assert await link.read(4, 0, 1, unit=1) == (7,)
+    assert [record.name for record in caplog.records if record.name == "asyncio"] == [], "a defect of ours, it says"
+
+
+async def test_an_answer_of_another_unit_is_wrong():
+    async with device(lambda asked: frame(asked[:6] + bytes([asked[6] + 1]) + asked[7:], b"\x04\x02\x00\x07")) as link:
+        with pytest.raises(ModbusWrongAnswer, match="unit 1: 1 input registers from 0: unit 2 answered"):
+            await link.read(4, 0, 1, unit=1)
+
+
+async def test_an_answer_that_comes_twice_is_not_kept_for_the_next_question():
+    """Of a gateway that knows no transaction ids, so that nothing tells the second one from the next answer."""
+
+    def answer(request: bytes) -> bytes:
+        one = b"\x00\x00" + frame(request, b"\x04\x02" + request[8:10])[2:]
+        return one + one
+
+    async with device(answer) as link:
+        for address in (100, 200):
+            with pytest.raises(ModbusWrongAnswer, match="answered with more than its registers"):
+                await link.read(4, address, 1, unit=1)
 
 
 async def test_a_device_that_hangs_up_is_reported_as_such():

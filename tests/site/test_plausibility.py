@@ -86,6 +86,18 @@ def test_a_current_is_not_judged_where_the_largest_one_is_unknown():
     assert implausible(replace(PLAUSIBLE, current_a=(5000.0, 10.0, 0.0)), (None, None), None) == ()
 
 
+@pytest.mark.parametrize(
+    ("reading", "reason"),
+    [
+        (SiteReading(at=NOON, power_total_w=-8.9e20), "p_total: -8.9e+20 W is more than any site has"),
+        (SiteReading(at=NOON, power_w=(None, 2e8, None)), "p2: 2e+08 W is more than any site has"),
+        (SiteReading(at=NOON, current_a=(None, None, 2e5)), "i3: 200000 A is more than any site has"),
+    ],
+)
+def test_nonsense_is_refused_of_a_meter_that_tells_nothing_to_compare_it_with(reading, reason):
+    assert list(implausible(reading, (None, None), None)) == [reason]
+
+
 def test_an_unknown_value_that_protects_a_fuse_makes_no_reading():
     assert unknown_needed({"u1": 230.0, "f": None, "e_import": None}) == ()
     assert unknown_needed({"i2": None, "p_total": None}) == (

@@ -4,7 +4,7 @@ from importlib import resources
 
 import pytest
 
-from edge.site.profiles import ProfileInvalid, load_profile, parse_profile, profile_names
+from edge.site.profiles import ProfileInvalid, load_profile, parse_profile, profile_from, profile_names
 from edge.site.registers import Group
 from edge.site.requests import plan
 
@@ -43,6 +43,17 @@ def test_a_technician_can_bring_his_own_profile(tmp_path):
     assert profile.values[0].scale == -0.1
 
 
+@pytest.mark.parametrize("key", ["23296", '"23296"', "0x5B00", "0x5b00"])
+def test_the_addresses_of_an_example_are_written_as_a_manual_does(key):
+    text = (
+        'id="m"\nvendor="x"\nmodels=[]\nquality="unverified"\nphases=1\n[read]\nfc=3\n'
+        f'[fields]\nu={{a=[0x5B00],t="u16"}}\n[golden.regs]\n{key} = [230]\n[golden.expect]\nu1 = '
+    )
+    assert profile_from(text + "230", "m.toml").id == "m"
+    with pytest.raises(ProfileInvalid, match="m.toml: golden.expect.u1: 231 expected, but the registers give 230"):
+        profile_from(text + "231", "m.toml")
+
+
 def test_an_unknown_profile_names_those_that_exist():
     with pytest.raises(ProfileInvalid, match="no meter profile 'eastron'; there are .*eastron-sdm630"):
         load_profile("eastron")
@@ -69,6 +80,16 @@ MISTAKES = [
     (("fields",), None, "m.toml: fields: expected a table, it is missing"),
     (("read", "max_read"), 126, "m.toml: read.max_read: expected a whole number from 1 to 125, found 126"),
     (("read", "max_read"), 1, "m.toml: read.max_read: u1 alone has 2 registers"),
+    (("read", "min_gap_ms"), -1, "m.toml: read.min_gap_ms: expected a number from 0 to 10000, found -1"),
+    (("read", "turnaround_ms"), 1e6, "m.toml: read.turnaround_ms: expected a number from 0 to 10000, found 1000000"),
+    (("max_current",), -5, "m.toml: max_current: expected 0 or more, found -5"),
+    (("fields", "u", "k"), float("nan"), "m.toml: fields.u.k: expected a number, found nan"),
+    (("fields", "u", "k"), 0, "m.toml: fields.u.k: expected a number other than 0, which would make a reading of any"),
+    (
+        ("identify", "expect"),
+        [{"a": 0, "t": "f32", "min": 300, "max": 80}],
+        "m.toml: identify.expect[1].max: expected 300 or more, found 80",
+    ),
     (("read", "min_gap_ms"), "1", "m.toml: read.min_gap_ms: expected a number, found '1'"),
     (("read", "word_order"), "middle", "m.toml: read.word_order: expected one of big, little, found 'middle'"),
     (("read", "fc"), None, "m.toml: read.fc: expected a whole number from 3 to 4, it is missing"),

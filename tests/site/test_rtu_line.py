@@ -1,9 +1,11 @@
 """RTU on a pseudo-terminal and through a gateway: only its own answer is ever taken for the answer to a question."""
 
 import asyncio
+import os
 import random
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import re
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 import pytest
 from pymodbus.client import AsyncModbusSerialClient
@@ -118,6 +120,8 @@ FAULTS = {
     Fault.WRONG_FUNCTION: (ModbusWrongAnswer, "answered with function code 3"),
     Fault.WRONG_CHECKSUM: (ModbusWrongAnswer, "checksum"),
     Fault.REFUSING: (ModbusRefused, "exception 4 .device failure."),
+    Fault.NOBODY: (ModbusRefused, "exception 11 .gateway target device failed to respond."),
+    Fault.PREVIOUS: (ModbusSilent, "no answer within"),
 }
 
 
@@ -263,6 +267,39 @@ async def test_a_file_that_is_no_serial_port_is_explained(tmp_path):
     async with line_of(f"rtu://{tmp_path}/tty") as line:
         with pytest.raises(LineDown, match="is not a serial port"):
             await ask(line, 10)
+
+
+async def test_a_serial_port_is_opened_as_it_is_set_and_for_nobody_else():
+    """A pseudo-terminal carries bytes at any speed and parity, so that only the port itself tells."""
+    async with bus_of(1) as bus, line_of(f"{bus.connection}?baudrate=19200&parity=E&stopbits=2") as line:
+        assert await ask(line, 10) == those_of(10)
+        port = line._wire._serial
+        assert (port.baudrate, port.bytesize, port.parity, port.stopbits, port.exclusive) == (19200, 8, "E", 2, True)
+        assert bus._serial.baudrate == 19200
+
+
+@contextmanager
+def without_permission(device: str) -> Iterator[None]:
+    os.chmod(device, 0o600 if os.geteuid() == 0 else 0)
+    user = os.geteuid()
+    if user == 0:
+        os.seteuid(65534)  # root may open everything
+    try:
+        yield
+    finally:
+        os.seteuid(user)
+
+
+async def test_a_serial_port_without_permission_names_the_group_to_join():
+    async with bus_of(1) as bus, line_of(bus.connection) as line:
+        device = bus.connection.removeprefix("rtu://")
+        with without_permission(device), pytest.raises(LineDown) as refused:
+            await ask(line, 10)
+        user = re.fullmatch(
+            rf"{device}: no permission; (\S+) has to be in group dialout: sudo usermod -aG dialout (\S+)",
+            str(refused.value),
+        )
+        assert user is not None and user[1] == user[2]
 
 
 async def test_a_serial_port_that_is_open_elsewhere_is_explained():

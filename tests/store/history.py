@@ -185,7 +185,9 @@ def assert_counters(db: sqlite3.Connection) -> None:
         waits = 0 if last_seq is None else len(exchange.pending(db, last_seq, acked_seq))
         assert counted - acked_rows == waits, f"S{tx_no}: {counted} - {acked_rows} counted, {waits} wait"
         if state == "ended" and due == 0:
-            dropped_or_parked = db.execute("SELECT parked_seq FROM tx WHERE tx_no = ?", (tx_no,)).fetchone()[0]
+            dropped_or_parked = db.execute(
+                "SELECT coalesce(parked_seq, dropped_seq) FROM tx WHERE tx_no = ?", (tx_no,)
+            ).fetchone()[0]
             assert waits == 0 or dropped_or_parked is not None
 
 

@@ -14,7 +14,7 @@ import pytest
 import structlog
 
 from edge.store import chains, exchange, transactions
-from edge.store.db import GROUP_AT_MOST, RIDE_AT_MOST, SETTLE_AFTER, CommitFailed, Store, open_threaded
+from edge.store.db import GROUP_AT_MOST, RIDE_AT_MOST, SETTLE_AFTER, CommitFailed, Store, open_store, open_threaded
 from edge.store.exchange import Kind
 from edge.store.transactions import NewTransaction
 from tests.simulation.loop import SimLoop, run
@@ -503,6 +503,34 @@ def test_close_ends_also_on_a_dead_disk(path: Path) -> None:
             disk.failures = 0
 
     on_virtual_time(path, story)
+
+
+async def test_whoever_asks_a_closed_store_is_answered(path: Path) -> None:
+    async with running(path) as store:
+        pass
+    async with asyncio.timeout(5):
+        with pytest.raises(CommitFailed, match="closed"):
+            await store.write(partial(put, "late", 1))
+        with pytest.raises(CommitFailed, match="closed"):
+            await store.read(lambda connection: connection.execute("SELECT 1").fetchone())
+    store.defer(partial(put, "late", 1))
+    assert stored(path) == {}
+
+
+def test_whoever_still_waits_when_a_dead_disk_is_given_up_is_answered(path: Path) -> None:
+    async def main(loop: SimLoop) -> None:
+        disk = Disk(0.005)
+        store = await open_store(path, disk.open_database, SimClock(loop))
+
+        def fail() -> None:
+            raise sqlite3.OperationalError("disk I/O error")
+
+        disk.before_commit = fail
+        waiting = [store.submit(partial(put, str(number), number)) for number in range(GROUP_AT_MOST * 5)]
+        await store.close()
+        assert all(isinstance(one.exception(), CommitFailed) for one in waiting)
+
+    run(main, max_steps=2_000_000)
 
 
 async def test_a_store_that_was_not_closed_has_all_that_it_confirmed(path: Path, tmp_path: Path) -> None:

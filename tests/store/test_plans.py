@@ -52,6 +52,7 @@ HOT: dict[str, Run] = {
     "lanes": delivery.lanes,
     "backlog": report.backlog,
     "count_open": report.count_open,
+    "without_session": lambda db: report.without_session(db, 1),
     "foreign_unfinished": lambda db: delivery.foreign_unfinished(db, 1),
     "has_undelivered_before": lambda db: delivery.has_undelivered_before(db, TX),
 }

@@ -280,6 +280,8 @@ async def serve_bus(options: argparse.Namespace, stack: contextlib.AsyncExitStac
 
 def main() -> None:
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+    from simulators.meter_bus import Fault
+
     parser = argparse.ArgumentParser(
         description="Simulated site meters: Eastron SDM630 on Modbus TCP, or several on one wire. Ctrl-C ends it.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
@@ -300,8 +302,7 @@ def main() -> None:
         action="append",
         default=[],
         metavar="UNIT=KIND[:SECONDS]",
-        help="with --wire: silent, late, short, long, fewer, more, wrong-unit, wrong-function, wrong-checksum "
-        "or refusing",
+        help=f"with --wire: {', '.join(Fault)}",
     )
     with contextlib.suppress(KeyboardInterrupt):
         asyncio.run(serve(parser.parse_args()))

@@ -53,7 +53,7 @@ def golden_image(profile: str | Path) -> Image:
     path = profile if isinstance(profile, Path) else PROFILES / f"{profile}.toml"
     document = tomllib.loads(path.read_text(encoding="utf-8"))
     runs = document["golden"]["regs"].items()
-    words = {int(start) + offset: word for start, run in runs for offset, word in enumerate(run)}
+    words = {int(start, 0) + offset: word for start, run in runs for offset, word in enumerate(run)}
     return Image(words, max_read=document["read"].get("max_read", 125))
 
 
@@ -75,6 +75,10 @@ class Fault(StrEnum):
     """Modbus TCP has none: a sound answer there."""
     REFUSING = "refusing"
     """Exception 4, device failure."""
+    PREVIOUS = "previous"
+    """One answer behind: the first question is met with silence, each later one with the answer to the one before."""
+    NOBODY = "nobody"
+    """Exception 11: a gateway says that the unit did not answer it."""
 
 
 @dataclass(eq=False)
@@ -87,10 +91,11 @@ class Meter:
     turnaround_s: float = 0.0
     frozen: dict[tuple[int, int, int], Words | int] | None = None
     _for_times: int | None = None
+    _kept_back: bytes | None = None
 
     def misbehave(self, fault: Fault | None, *, times: int | None = None) -> None:
         """So many answers long; None: until told otherwise."""
-        self.fault, self._for_times = fault, times
+        self.fault, self._for_times, self._kept_back = fault, times, None
 
     def freeze(self, is_frozen: bool = True) -> None:
         """Each answer is from now on what it was when it was asked for the first time."""
@@ -108,6 +113,11 @@ class Meter:
             if self._for_times <= 0:
                 self.misbehave(None)
         return fault
+
+    def keep_back(self, reply: bytes) -> bytes | None:
+        """The reply that was kept back before."""
+        kept, self._kept_back = self._kept_back, reply
+        return kept
 
     def answer(self, function_code: int, address: int, count: int) -> Words | int:
         said = self.registers.read(function_code, address, count)
@@ -127,15 +137,20 @@ class Request:
 class MeterBus:
     """`async with MeterBus({1: Meter(…), 2: Meter(…)}).on_serial() as bus:` and then `bus.connection`."""
 
-    def __init__(self, meters: Mapping[int, Meter], *, baudrate: int | None = None) -> None:
+    def __init__(self, meters: Mapping[int, Meter], *, baudrate: int | None = None, only_at: int | None = None) -> None:
         self.meters = dict(meters)
         self.baudrate = baudrate
+        self.only_at = only_at
+        """The speed that the serial port has to be set to; at any other nothing is understood."""
+        self.garbles = False
+        """Something is said nevertheless."""
         self.requests: deque[Request] = deque(maxlen=100_000)
         self.connection = ""
         """For `[[meter]]`, once it is open."""
         self._serial: PseudoSerial | None = None
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
+        self._serving: set[asyncio.Task[None] | None] = set()
         self._heard = b""
 
     # ── three ways to be reached ─────────────────────────────────────────────────
@@ -178,6 +193,8 @@ class MeterBus:
         await self.close()
         for _ in range(3):
             await asyncio.sleep(0)
+        if serving := {task for task in self._serving if task is not None}:
+            await asyncio.wait(serving)  # a meter that still thinks about its answer
 
     def say(self, data: bytes) -> None:
         """Bytes that nobody asked for."""
@@ -200,6 +217,9 @@ class MeterBus:
             writer.close()
 
     def _hear(self, data: bytes) -> None:
+        if self._serial is not None and self.only_at not in (None, self._serial.baudrate):
+            self.say(b"\xfe\x00" if self.garbles else b"")
+            return
         self._heard += data
         while len(self._heard) >= 8:
             frame = self._heard[:8]
@@ -219,6 +239,8 @@ class MeterBus:
         if meter is None or fault is Fault.SILENT:
             return
         reply = rtu_answer(unit, function_code, meter.answer(function_code, address, count), fault)
+        if fault is Fault.PREVIOUS and (reply := meter.keep_back(reply)) is None:
+            return
         delay = meter.turnaround_s + self._on_wire(len(frame)) + (meter.late_s if fault is Fault.LATE else 0.0)
         self._send(reply, delay)
 
@@ -240,6 +262,7 @@ class MeterBus:
 
     async def _serve_tcp(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._writers.add(writer)
+        self._serving.add(me := asyncio.current_task())
         try:
             while True:
                 await self._answer_tcp(await reader.readexactly(12), writer)
@@ -247,6 +270,7 @@ class MeterBus:
             pass
         finally:
             self._writers.discard(writer)
+            self._serving.discard(me)
             writer.close()
 
     async def _answer_tcp(self, frame: bytes, writer: asyncio.StreamWriter) -> None:
@@ -260,6 +284,8 @@ class MeterBus:
         await asyncio.sleep(meter.turnaround_s + (meter.late_s if fault is Fault.LATE else 0.0))
         # unit, function code and data are those of RTU; there is no checksum
         answer = rtu_answer(unit, function_code, meter.answer(function_code, address, count), fault)
+        if fault is Fault.PREVIOUS and (answer := meter.keep_back(answer)) is None:
+            return
         answer = answer if fault in (Fault.LONG, Fault.SHORT) else answer[:-2]
         writer.write(frame[:4] + len(answer).to_bytes(2, "big") + answer)
 
@@ -268,8 +294,8 @@ def rtu_answer(unit: int, function_code: int, said: Words | int, fault: Fault | 
     """The frame of an answer, as a device with this fault sends it."""
     unit = unit + 1 if fault is Fault.WRONG_UNIT else unit
     function_code = function_code ^ 7 if fault is Fault.WRONG_FUNCTION else function_code
-    if fault is Fault.REFUSING:
-        said = 4
+    if fault in (Fault.REFUSING, Fault.NOBODY):
+        said = 4 if fault is Fault.REFUSING else 11
     elif fault in (Fault.FEWER, Fault.MORE) and not isinstance(said, int):
         said = said[:-1] if fault is Fault.FEWER else (*said, 0)
     if isinstance(said, int):

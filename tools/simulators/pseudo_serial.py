@@ -1,4 +1,4 @@
-"""Serial ports without hardware: pseudo-terminals. They know no baud rate, parity or stop bits.
+"""Serial ports without hardware: pseudo-terminals. What a program sets is kept, and means nothing.
 
 `PseudoSerial` is one port whose other end is a Python object; `CrossedPorts` are two ports wired to each other, for
 programs at both ends that want the name of a device.
@@ -8,9 +8,13 @@ import asyncio
 import contextlib
 import os
 import pty
+import re
+import termios
 import tty
 from collections.abc import Callable
 from typing import Self
+
+SPEEDS = {getattr(termios, name): int(name[1:]) for name in dir(termios) if re.fullmatch(r"B[0-9]+", name)}
 
 
 class PseudoSerial:
@@ -28,6 +32,11 @@ class PseudoSerial:
     def write(self, data: bytes) -> None:
         with contextlib.suppress(BlockingIOError):  # nobody reads: the bytes are lost, as on a wire
             os.write(self._ours, data)
+
+    @property
+    def baudrate(self) -> int:
+        """As whoever opened the device has set it; 0: none of the usual ones."""
+        return SPEEDS.get(termios.tcgetattr(self._theirs)[5], 0)
 
     def close(self) -> None:
         """As if the adapter were pulled out."""

@@ -52,6 +52,7 @@ class RecordedConnection:
     opened: float
     closed: float
     is_cut: bool
+    says_no_code: bool = False  # its close frame is empty
     calls: list[RecordedCall] = field(default_factory=list)
     strays: list[tuple[float, str]] = field(default_factory=list)  # texts that ask and answer nothing, with their time
 
@@ -139,7 +140,8 @@ def _connections(
         each_own += [RecordedConnection(t, t, is_cut=False, strays=[(t, text)]) for t, text in strays]
         return sorted(each_own, key=lambda each: each.opened)
     connections = [
-        RecordedConnection(each["open"], each["closed"], each["code"] == 1006) for each in meta["connections"]
+        RecordedConnection(each["open"], each["closed"], each["code"] == 1006, each["code"] == 1005)
+        for each in meta["connections"]
     ]
     for call in calls:
         owner = max((each for each in connections if each.opened <= call.t), key=lambda each: each.opened)

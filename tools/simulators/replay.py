@@ -195,6 +195,8 @@ class Replay:
             if window.wire is not None:
                 if window.recorded.is_cut:
                     window.wire.abort()
+                elif window.recorded.says_no_code:
+                    await window.wire.close_without_code()
                 else:
                     await window.wire.close()
             keeper.cancel()

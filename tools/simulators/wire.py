@@ -302,6 +302,12 @@ class Wire:
     async def close(self, code: int = 1000, reason: str = "") -> None:
         await self._socket.close(code, reason)
 
+    async def close_without_code(self) -> None:
+        """As some stacks do: a close frame that says nothing; the other side calls it 1005."""
+        async with self._socket.send_context():
+            self._socket.protocol.send_close()
+        await self._socket.wait_closed()
+
     def _keep(self, direction: Direction, text: str) -> Frame:
         frame = Frame(asyncio.get_running_loop().time(), self.identity, direction, text, parse(text))
         self._on_frame(frame)

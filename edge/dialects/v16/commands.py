@@ -104,7 +104,7 @@ def is_secret(key: str) -> bool:
     return "authorizationkey" in folded or "password" in folded or "passphrase" in folded
 
 
-_WITHHELD = "not stored: a text that is no JSON and may hold a secret"
+_WITHHELD = "not stored: a text that could not be read and may hold a secret"
 
 
 def without_secrets(action: str, text: str) -> str:
@@ -114,8 +114,7 @@ def without_secrets(action: str, text: str) -> str:
     try:
         frame = json.loads(text)
     except ValueError:
-        # A broken text that was repaired: where its values begin and end is anybody's guess.
-        return _WITHHELD if is_secret("".join(character for character in text if character.isalpha())) else text
+        return without_any_secret(text)  # a broken text that was repaired
     payload = frame[-1]
     if not isinstance(payload, dict):
         return text
@@ -124,6 +123,11 @@ def without_secrets(action: str, text: str) -> str:
     for entry in secrets:
         entry["value"] = "***"
     return encode_json(frame) if secrets else text
+
+
+def without_any_secret(text: str) -> str:
+    """A text that nobody could read, as it may be stored: where its values begin and end is anybody's guess."""
+    return _WITHHELD if is_secret("".join(character for character in text if character.isalpha())) else text
 
 
 def _has_secret(entry: JsonValue) -> bool:

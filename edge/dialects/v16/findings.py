@@ -4,6 +4,7 @@ Only what the message itself shows; what takes the messages before it is found b
 the units of `edge/chargers/records.py`.
 """
 
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -109,10 +110,9 @@ def _of_value(sampled: Payload) -> Iterator[Peculiarity]:
 
 def _is_number(value: str) -> bool:
     try:
-        float(value)
+        return math.isfinite(float(value))
     except ValueError:
         return False
-    return True
 
 
 def is_effect(command: str, asked: Payload, action: str, payload: Payload) -> bool:

@@ -1,11 +1,14 @@
 """The identifiers that differ between a charger and the CSMS; everything else of a payload stays as it is.
 
 A same-version relay changes exactly the paths named here (architecture, law 3). Upward (`bind`): `connectorId` becomes
-the upstream connector, `transactionId` the id that the CSMS gave. Downward (`to_charger`): the way back. Each function
-returns a new tree and adds no member that its sender did not write, but for one: a StopTransaction that was attached to
-its transaction on evidence, and names none, gets the id, because no CSMS could make anything of it otherwise.
+the upstream connector, `transactionId` the id that the CSMS gave, however a charger spells these two: many a CSMS reads
+`ConnectorID` as well, and would take the charger's own number for somebody else's. Downward (`to_charger`): the way
+back. Each function returns a new tree and adds no member that its sender did not write, but for one: a StopTransaction
+that was attached to its transaction on evidence, and names none, gets the id, because no CSMS could make anything of it
+otherwise.
 """
 
+from edge.dialects.v16.aliases import folded
 from edge.domain.ids import ChargerTransactionId, CsmsTransactionId, UpstreamConnector
 from edge.jsontypes import JsonValue, Payload
 
@@ -20,13 +23,14 @@ def bind(
     """
     changed: dict[str, JsonValue] = {}
     for key, value in payload.items():
-        if key == "connectorId":
-            changed[key] = int(connector)
-        elif key == "transactionId":
-            if transaction is not None:
-                changed[key] = csms_id(transaction)
-        else:
-            changed[key] = value
+        match folded(key):
+            case "connectorid":
+                changed[key] = int(connector)
+            case "transactionid":
+                if transaction is not None:
+                    changed[key] = csms_id(transaction)
+            case _:
+                changed[key] = value
     if is_stop and transaction is not None and "transactionId" not in changed:
         changed["transactionId"] = csms_id(transaction)
     return changed

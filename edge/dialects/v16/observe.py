@@ -20,9 +20,13 @@ from edge.jsontypes import JsonValue, Payload
 
 TRANSACTION_ACTIONS = frozenset({"StartTransaction", "MeterValues", "StopTransaction"})
 """Kept and flagged even when they break the schema, as long as `observe` can read them."""
+STARTS_AND_STOPS = frozenset({"StartTransaction", "StopTransaction"})
+"""Without one of these a session cannot be billed."""
 
 # Alfen writes 2^63-1, others 0 or -1 (ocpp-rules.md J.2, 47-52); we never give such an id to a charger.
 _LARGEST_ID = 2**31 - 1
+
+_PHASES = {"L1": "L1", "L2": "L2", "L3": "L3", "L1-N": "L1", "L2-N": "L2", "L3-N": "L3"}
 
 
 def observe(action: str, payload: Payload) -> DomainEvent | None:
@@ -91,18 +95,24 @@ def _measured(payload: Payload) -> EnergyMeasured | None:
 
 def _others(sample: Payload) -> tuple[float | None, float | None, bool]:
     """Total import power in W, state of charge in percent, and whether these are the values of the end."""
-    power: float | None = None
+    total: float | None = None
+    by_phase: dict[str, float] = {}
     soc: float | None = None
     is_closing = False
     for value in _sampled(sample):
-        measurand = value.get("measurand")
+        measurand, phase = value.get("measurand"), value.get("phase")
         is_closing = is_closing or value.get("context") == "Transaction.End"
-        if measurand == "Power.Active.Import" and value.get("phase") is None:
-            number = _number(value.get("value"))
-            power = None if number is None else number * (1000 if value.get("unit") == "kW" else 1)
+        if measurand == "Power.Active.Import" and (number := _number(value.get("value"))) is not None:
+            watts = number * (1000 if value.get("unit") == "kW" else 1)
+            if phase is None:
+                total = watts
+            elif isinstance(phase, str) and phase in _PHASES:  # JVH and others tell no total (J.2, 41)
+                by_phase[_PHASES[phase]] = watts
         elif measurand == "SoC":
             soc = _number(value.get("value"))
-    return power, soc, is_closing
+    if total is None and by_phase:
+        total = sum(by_phase.values())
+    return total, soc, is_closing
 
 
 def _ended(payload: Payload) -> TransactionEnded | None:

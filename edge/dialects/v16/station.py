@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from edge.dialects import timestamps
+from edge.dialects import timestamps, tolerances
 from edge.dialects.v16 import aliases
 from edge.domain.ids import CsmsTransactionId, IdToken, UpstreamConnector
 from edge.domain.readings import UNKNOWN_PHASES, SiteReading
@@ -95,16 +95,26 @@ def station_status(status: str, error_code: str, now: datetime, info: str | None
     return content
 
 
+CONNECTOR_STATUSES = frozenset(
+    {
+        "Available", "Preparing", "Charging", "SuspendedEVSE", "SuspendedEV", "Finishing", "Reserved", "Unavailable",
+        "Faulted",
+    }
+)  # fmt: skip
+
+
 def with_connector(payload: Payload, connector: UpstreamConnector) -> Payload:
-    """A charger's StatusNotification under its upstream number."""
-    return {**payload, "connectorId": int(connector)}
+    """A charger's StatusNotification under its upstream number, else as it is."""
+    own = {key for key in payload if aliases.folded(key) == "connectorid"}  # however it spells it (`ids.py`)
+    return {**payload, **dict.fromkeys({*own, "connectorId"}, int(connector))}
 
 
 def reported_status(payload: Payload) -> tuple[str, str]:
-    """Status and error code of a stored StatusNotification, in the standard's spelling."""
-    status, error = payload.get("status"), payload.get("errorCode")
+    """Status and error code of a stored StatusNotification, which is as received: in the standard's spelling."""
+    meant = tolerances.understood("1.6", "StatusNotification", payload)
+    status, error = meant.get("status"), meant.get("errorCode")
     return (
-        (aliases.spelled(status, CONNECTOR_STATUSES) or status) if isinstance(status, str) else "Unavailable",
+        status if isinstance(status, str) and status in CONNECTOR_STATUSES else "Unavailable",
         error if isinstance(error, str) else "NoError",
     )
 
@@ -113,12 +123,6 @@ def stored_status(text: str) -> tuple[str, str]:
     """Status and error code of a StatusNotification that was stored as text."""
     found = json.loads(text)
     return reported_status(found) if isinstance(found, dict) else ("Unavailable", "NoError")
-
-
-CONNECTOR_STATUSES = (
-    "Available", "Preparing", "Charging", "SuspendedEVSE", "SuspendedEV", "Finishing", "Reserved", "Unavailable",
-    "Faulted",
-)  # fmt: skip
 
 
 _PHASES = ("L1", "L2", "L3")

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 
+from edge.dialects import tolerances
 from edge.dialects.v16 import observe
 from edge.domain.events import (
     ChargerBooted,
@@ -17,7 +18,7 @@ from edge.jsontypes import JsonValue, Payload
 
 def call(action: str, payload: Payload) -> str:
     """What a request says."""
-    match observe.observe(action, payload):
+    match observe.observe(action, tolerances.understood("1.6", action, payload)):
         case ChargerBooted(vendor, model, _, firmware):
             return " ".join(part for part in (vendor, model, firmware) if part) or "boots"
         case ConnectorStatusChanged(connector, status, error):
