@@ -28,6 +28,7 @@ from edge.console.server import ConsoleServer
 from edge.console.views_messages import MessageViews
 from edge.console.views_sessions import SessionViews
 from edge.console.views_site import SiteViews
+from edge.console.without_journal import nothing_to_follow, unknown_without_journal
 from edge.dialects import models
 from edge.domain.delivery import Order
 from edge.domain.ids import ConnectorNo
@@ -240,7 +241,7 @@ async def assemble(
         Probing(installation, clock),
     )
     socket = config.api.socket
-    console = None if socket is None else _console(socket, store, inside, hands)
+    console = None if socket is None else _console(socket, store, inside, hands, has_journal=why_control_only is None)
     return Assembly(chargers, services | {"backups": hands.backups.run}, inside, console, vitals)
 
 
@@ -256,7 +257,7 @@ class Hands:
     probing: Probing
 
 
-def _console(path: Path, store: Store, live: Inside, hands: Hands) -> ConsoleServer:
+def _console(path: Path, store: Store, live: Inside, hands: Hands, *, has_journal: bool) -> ConsoleServer:
     site, sessions, messages = SiteViews(store, live), SessionViews(store, live), MessageViews(store, live)
     fleet, actions, keys = FleetActions(hands.fleet), Actions(hands.operations), KeyActions(hands.settings)
     return ConsoleServer(
@@ -266,12 +267,12 @@ def _console(path: Path, store: Store, live: Inside, hands: Hands) -> ConsoleSer
             "uplink": site.uplink,
             "chargers": site.chargers,
             "meter": site.meter,
-            "sessions": sessions.sessions,
-            "session": sessions.session,
-            "queue": messages.queue,
-            "queue_retry": hands.messages.retry,
-            "queue_drop": hands.messages.drop,
-            "trace": messages.trace,
+            "sessions": sessions.sessions if has_journal else unknown_without_journal,
+            "session": sessions.session if has_journal else unknown_without_journal,
+            "queue": messages.queue if has_journal else unknown_without_journal,
+            "queue_retry": hands.messages.retry if has_journal else unknown_without_journal,
+            "queue_drop": hands.messages.drop if has_journal else unknown_without_journal,
+            "trace": messages.trace if has_journal else unknown_without_journal,
             "adopt": fleet.adopt,
             "forget": fleet.forget,
             "replace": fleet.replace,
@@ -287,7 +288,7 @@ def _console(path: Path, store: Store, live: Inside, hands: Hands) -> ConsoleSer
         streams={
             "status": site.watch_status,
             "meter": site.watch_meter,
-            "trace": messages.follow_trace,
+            "trace": messages.follow_trace if has_journal else nothing_to_follow,
             "backup": BackupStream(hands.backups).backup,
             "meter_probe": hands.probing.probe,
         },

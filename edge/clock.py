@@ -14,7 +14,7 @@ from functools import partial
 import structlog
 
 from edge.domain.ports import Clock
-from edge.domain.timekeeping import Anchor, Trust, judged, wall_time
+from edge.domain.timekeeping import SLACK, Anchor, CsmsTime, Floor, Heard, Trust, judged, wall_time
 from edge.store import boots
 from edge.store.db import CommitFailed, Store
 
@@ -34,56 +34,78 @@ class SiteClock:
     def __init__(self, machine: Clock, vouches: Vouches) -> None:
         self._machine = machine
         self._vouches = vouches
-        self._floor = Anchor(machine.utc_now(), machine.monotonic())
-        self._csms: Anchor | None = None
+        self._floor = Floor()
+        self._began = machine.monotonic()
+        self._csms = CsmsTime()
         self._offset: tuple[timedelta, float] | None = None
         self._trusted_now = asyncio.Event()
         self.trust = Trust.SYSTEM
         self.csms_ahead_s: float | None = None
-        """By how much the CSMS's time was ahead of ours when it last told it."""
+        """By how much the CSMS's time is ahead of ours, after it was heard."""
         self._log = structlog.get_logger("edge.clock")
 
     def utc_now(self) -> datetime:
-        return wall_time(self.trust, self._machine.utc_now(), self.monotonic(), self._floor, self._csms)
+        floor = Anchor(self._floor.latest, self._began)
+        return wall_time(self.trust, self._machine.utc_now(), self.monotonic(), floor, self._csms.anchor)
 
     def monotonic(self) -> float:
         return self._machine.monotonic()
 
-    async def begin(self, floor: datetime) -> None:
-        """Before anything is stored: how far the machine's clock may be believed. `floor`: it is later than this."""
-        self._floor = Anchor(floor, self.monotonic())
-        self.trust = judged(await self._vouches(), self._machine.utc_now(), self._floor.wall)
-        if not self.trust.is_trusted and self._csms is not None:
+    @property
+    def is_settled(self) -> bool:
+        """Whether the age of what is stored may be judged by it, and old things removed."""
+        return self.trust.is_trusted and (self.trust is not Trust.CSMS or self._csms.is_settled)
+
+    @property
+    def jumped_by(self) -> float | None:
+        """Seconds by which the CSMS has set us against what it had said before, as long as that is fresh."""
+        jump = self._csms.jumped_by
+        return None if jump is None or self.is_settled or self.trust is not Trust.CSMS else jump.total_seconds()
+
+    async def begin(self, floor: Floor) -> None:
+        """Before anything is stored: how far the machine's clock may be believed."""
+        self._floor, self._began = floor, self.monotonic()
+        self.trust = judged(await self._vouches(), self._machine.utc_now(), floor.vouched)
+        if not self.trust.is_trusted and self._csms.anchor is not None:
             self.trust = Trust.CSMS  # told in an earlier life of this process
         if not self.trust.is_trusted:
-            self._log.warning("clock_not_synchronised", machine=self._machine.utc_now().isoformat(), floor=str(floor))
+            machine = self._machine.utc_now().isoformat()
+            self._log.warning("clock_not_synchronised", machine=machine, floor=str(floor.latest))
 
     def told_by_csms(self, told: datetime | None) -> None:
         """The CSMS has said what time it is."""
-        if told is None or told < self._floor.wall - timedelta(days=1):
-            return  # of two that differ by this much, one is absurd
-        self.csms_ahead_s = (told - self.utc_now()).total_seconds()
+        if told is None:
+            return
         if self.trust in (Trust.FLOOR, Trust.CSMS):
-            self._trust(Trust.CSMS, Anchor(told, self.monotonic()))
+            self._hear(told)
+        self.csms_ahead_s = (told - self.utc_now()).total_seconds()
+
+    def _hear(self, told: datetime) -> None:
+        ours = self.utc_now()
+        heard = self._csms.hear(told, self.monotonic(), ours, self._floor)
+        if heard in (Heard.TAKEN, Heard.JUMPED):
+            self._trust(Trust.CSMS, ours)
+        if heard is not Heard.TAKEN:
+            self._log.warning("csms_time_differs", heard=heard, csms=told.isoformat(), ours=ours.isoformat())
 
     def differs_from_csms_by(self) -> float | None:
         """Seconds, when it is so much that a person has to look; None otherwise."""
-        is_much = self.csms_ahead_s is not None and abs(self.csms_ahead_s) > DIFFERS_BY
-        return self.csms_ahead_s if is_much and self.trust is not Trust.CSMS else None
+        limit = DIFFERS_BY if self.trust is not Trust.CSMS else 2 * SLACK.total_seconds()
+        return self.csms_ahead_s if self.csms_ahead_s is not None and abs(self.csms_ahead_s) > limit else None
 
     async def run(self, store: Store, boot_no: int) -> None:
         """Until cancelled."""
         kept_at = float("-inf")
         while True:
             if self.trust in (Trust.FLOOR, Trust.CSMS):
-                said = judged(await self._vouches(), self._machine.utc_now(), self._floor.wall)
+                said = judged(await self._vouches(), self._machine.utc_now(), self._floor.vouched)
                 if said.is_trusted:
-                    self._trust(said, self._csms)
+                    self._trust(said, self.utc_now())
             if self._offset is not None:
                 await self._keep_offset(store, boot_no, *self._offset)
             if self.trust.is_trusted and self.monotonic() - kept_at >= KEEP_EVERY:
                 kept_at = self.monotonic()
-                store.defer(partial(boots.keep_time, now=self.utc_now()))
+                store.defer(partial(boots.keep_time, now=self.utc_now(), trust=self.trust))
             self._trusted_now.clear()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout_at(self.monotonic() + LOOK_EVERY):
@@ -97,11 +119,12 @@ class SiteClock:
         else:
             self._offset = None
 
-    def _trust(self, trust: Trust, csms: Anchor | None) -> None:
-        before, was_trusted = self.utc_now(), self.trust.is_trusted
+    def _trust(self, trust: Trust, before: datetime) -> None:
+        """`before`: our time until now."""
+        was_trusted = self.trust.is_trusted
         if trust is not self.trust:
             self._log.info("clock_trusted", by=trust, before=self.trust)
-        self.trust, self._csms = trust, csms
+        self.trust = trust
         if not was_trusted:
             self._offset = (self.utc_now() - before, self.monotonic())
             self._trusted_now.set()

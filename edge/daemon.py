@@ -24,7 +24,6 @@ from edge.clock import SiteClock
 from edge.config import Config, Problem
 from edge.config.in_force import InForce
 from edge.console.server import ConsoleServer
-from edge.domain.timekeeping import EARLIEST
 from edge.inside import Inside
 from edge.ocppj.schemas import warm_up
 from edge.reload import Read, Request
@@ -148,8 +147,7 @@ class Daemon:
     async def _live(self, store: Store, why_control_only: str | None) -> None:
         world = self._world
         clock = self._clock
-        floor = await store.write(boots.floor)
-        await clock.begin(EARLIEST if floor is None else floor)
+        await clock.begin(await store.write(boots.floor))
         boot_no = await store.write(
             lambda db: boots.begin(db, clock.utc_now(), round(clock.monotonic() * 1000), clock.trust)
         )
@@ -177,7 +175,7 @@ class Daemon:
                 await asyncio.wait(pending, timeout=1.0)
         try:
             if clock.trust.is_trusted:
-                store.defer(lambda db: boots.keep_time(db, clock.utc_now()))
+                store.defer(lambda db: boots.keep_time(db, clock.utc_now(), clock.trust))
             await store.write(lambda db: boots.end(db, boot_no, self._ending))
         except CommitFailed as error:
             self._log.error("end_not_stored", why=str(error))  # the disk is full; we leave all the same

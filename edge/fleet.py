@@ -7,12 +7,13 @@ follow after the commit. Upstream numbers are never taken back: they stay with a
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from edge.chargers.link import ChargerLink
 from edge.chargers.roster import Enrolment, Roster
 from edge.config import ChargerSettings, Config
 from edge.console.operating import Adopted, Forgotten, MovedConnector, NoSuchCharger, NotAllowed, Replaced
 from edge.domain.ids import ChargerId, ChargerNo, ConnectorNo, session_name
 from edge.domain.ports import Ids
-from edge.ocppj.handshake import accepted_forms, hash_password
+from edge.ocppj.handshake import accepted_forms, hash_password, password_matches
 from edge.store import Connection, connectors, fleet, orders
 from edge.store.connectors import Charger
 from edge.store.db import Store
@@ -68,13 +69,12 @@ class Fleet:
         self._must_be_stored()
         name = ChargerId(charger)
         known = await self.store.write(lambda db: connectors.charger(db, name))
-        link = self.roster.link(name)
-        is_knocking = link is not None and link.is_pending
-        if known is not None and known.state == connectors.KNOWN and not is_knocking:
+        knocking = self._knocking(name)
+        if known is not None and known.state == connectors.KNOWN and knocking is None:
             return await self._acknowledge(known)
-        if not is_knocking and (known is None or known.state != connectors.RETIRED):
+        if knocking is None and (known is None or known.state != connectors.RETIRED):
             raise NoSuchCharger(f"{charger} does not wait to be adopted.")
-        secrets = self._secrets(name, known, password)
+        secrets = self._secrets(name, known, password, knocking)
         origin = "file" if self._listed(name) is not None else "adopted"
         at = self.moment()
 
@@ -84,7 +84,7 @@ class Fleet:
             return no
 
         no = await self.store.write(unit)
-        self._let_in(name, no, secrets)
+        await self._let_in(name, no, secrets, knocking)
         self.on_change()
         return Adopted(charger, self.roster.is_online(name), await self._numbers(no), None)
 
@@ -135,14 +135,14 @@ class Fleet:
     async def replace(self, old: str, new: str, password: bytes | None, *, force: bool) -> Replaced:
         self._must_be_stored()
         before, after, at = ChargerId(old), ChargerId(new), self.moment()
-        link = self.roster.link(after)
-        is_knocking = link is not None and link.is_pending
+        knocking = self._knocking(after)
+        is_knocking = knocking is not None
         known = await self.store.write(lambda db: self._may_replace(db, before, after, is_knocking=is_knocking))
         if self.roster.is_online(before) and not force:
             raise NotAllowed(
                 f"{old} is connected.", f"Is it {new} that takes its place? Then: edge replace {old} {new} --force"
             )
-        secrets = self._secrets(after, known, password)
+        secrets = self._secrets(after, known, password, knocking)
         origin = "adopted" if self._listed(after) is None else "file"
 
         def unit(db: Connection) -> tuple[ChargerNo, list[fleet.Moved], list[str]]:
@@ -157,7 +157,7 @@ class Fleet:
             return no, moved, _sessions(db, leaving.no)
 
         no, moved, running = await self.store.write(unit)
-        self._let_in(after, no, secrets)
+        await self._let_in(after, no, secrets, knocking)
         await self._leave(before, f"replaced by {new}"[:100])
         self.on_moved([one.no for one in moved])
         places = [MovedConnector(one.upstream, one.conn) for one in moved]
@@ -209,24 +209,33 @@ class Fleet:
     def _known(self, db: Connection, charger: ChargerId) -> Charger:
         known = connectors.charger(db, charger)
         if known is None:
-            link = self.roster.link(charger)
-            is_pending = link is not None and link.is_pending
             raise NoSuchCharger(
-                f"{charger} has not been adopted yet." if is_pending else f"There is no charger {charger!r}."
+                f"{charger} has not been adopted yet."
+                if self._knocking(charger) is not None
+                else f"There is no charger {charger!r}."
             )
         return known
 
     def _listed(self, charger: ChargerId) -> ChargerSettings | None:
         return next((one for one in self.config().charger if one.id == charger), None)
 
-    def _secrets(self, charger: ChargerId, known: Charger | None, password: bytes | None) -> tuple[bytes, ...]:
+    def _knocking(self, charger: ChargerId) -> ChargerLink | None:
+        """Who waits under this name to be adopted."""
+        link = self.roster.link(charger)
+        return link if link is not None and link.is_pending else None
+
+    def _secrets(
+        self, charger: ChargerId, known: Charger | None, password: bytes | None, knocking: ChargerLink | None
+    ) -> tuple[bytes, ...]:
         """Of the password that it is to show: the given one, the file's, the one that it knocks with, or the stored."""
-        listed, link = self._listed(charger), self.roster.link(charger)
-        of_file = None if listed is None else listed.password
-        shown = link.knocked_with if link is not None and link.is_pending else None
-        for one in (password, of_file, shown):
-            if one is not None:
-                return secrets_of(one, self.ids)
+        listed = self._listed(charger)
+        wanted = password if password is not None or listed is None else listed.password
+        if wanted is not None:
+            return secrets_of(wanted, self.ids)
+        if knocking is not None:
+            self._must_be_the_only_one(knocking)
+            if knocking.knocked_with is not None:
+                return secrets_of(knocking.knocked_with, self.ids)
         if known is not None and known.secret_hash is not None:
             return tuple(known.secret_hash.split(b"\n"))
         if all(one.security_profile > 0 for one in self.config().listeners):
@@ -236,12 +245,39 @@ class Fleet:
             )
         return ()
 
-    def _let_in(self, charger: ChargerId, no: ChargerNo, secrets: tuple[bytes, ...]) -> None:
-        """It may connect from now on; if it is there already, it is served at once."""
+    def _must_be_the_only_one(self, knocking: ChargerLink) -> None:
+        """Only a person can say which of two devices is meant. Raises NotAllowed."""
+        rival = self.roster.rival(knocking.charger)
+        if rival is not None:
+            raise NotAllowed(
+                f"Two devices knock as {knocking.charger}: the one that waits, at {knocking.address}, and one at "
+                f"{rival.host} that was turned away.",
+                "--password-file FILE with the password of the right one lets in only that; or take the other one "
+                "off the network and try again in ten minutes.",
+            )
+
+    async def _let_in(
+        self, charger: ChargerId, no: ChargerNo, secrets: tuple[bytes, ...], shown: ChargerLink | None
+    ) -> None:
+        """It may connect from now on. `shown`, which this was about, is served at once if its password is right.
+
+        Any other that waits, and one with another password, is sent away: it comes again and is asked for it.
+        """
         self.roster.enrol(charger, Enrolment(no, secrets))
-        link = self.roster.link(charger)
-        if link is not None and link.is_pending:
-            link.adopt(no)
+        waiting = self._knocking(charger)
+        if waiting is None:
+            return
+        if waiting is shown and self._may_stay(waiting, secrets):
+            waiting.adopt(no)
+        else:
+            await waiting.close(1012, "known from now on: connect again")
+
+    def _may_stay(self, waiting: ChargerLink, secrets: tuple[bytes, ...]) -> bool:
+        """Whether it would come in if it connected now, through whichever listener it has come."""
+        if not secrets:
+            return all(one.security_profile == 0 for one in self.config().listeners)
+        password = waiting.knocked_with
+        return password is not None and any(password_matches(one, password) for one in secrets)
 
     async def _leave(self, charger: ChargerId, reason: str) -> None:
         """It is stored that it may not connect any more: so it is."""

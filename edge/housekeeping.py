@@ -166,7 +166,7 @@ class Housekeeping:
 
     async def _retain(self) -> None:
         """Remove what is past its time; and look whether the file is whole, once a week."""
-        if not self._clock.trust.is_trusted:
+        if not self._clock.is_settled:
             return  # nobody knows how old anything is
         await self._remove_history(self._settings().retention_days, 0)
         while await self._write(partial(retention.forget_sessions, now_ms=self._now_ms())):
@@ -180,7 +180,7 @@ class Housekeeping:
         waiting, now = self._lanes.count(), self._clock.monotonic()
         if waiting < self._seen_waiting or now - self._seen_at >= RELIEVE_AGAIN_AFTER:
             self._seen_through, self._seen_at = 0, now
-            if self._clock.trust.is_trusted:
+            if self._clock.is_settled:
                 await self._remove_history(days, 0)
         self._seen_waiting = waiting
         if self._is_above(RELIEVED_AT):
@@ -200,9 +200,12 @@ class Housekeeping:
         """What is older than so many days; None: the oldest, until there is room. Returns how far it looked."""
         kept_ms = self._settings().retention_days * DAY_MS
         before_ms = None if days is None else self._now_ms() - days * DAY_MS
+        only_copies_before_ms = self._now_ms() - kept_ms if self._clock.trust.is_trusted else None
         removed = 0
         while days is not None or self._is_above(RELIEVED_AT):
-            found = await self._store.read(partial(retention.look, after=after, before_ms=before_ms))
+            found = await self._store.read(
+                partial(retention.look, after=after, before_ms=before_ms, only_copies_before_ms=only_copies_before_ms)
+            )
             for part in _parts(found.seqs):
                 removed += await self._write(
                     partial(retention.remove, seqs=part, now_ms=self._now_ms(), kept_ms=kept_ms)

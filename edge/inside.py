@@ -8,7 +8,7 @@ from edge import __version__
 from edge.chargers.link import ChargerLink
 from edge.chargers.roster import Roster
 from edge.chargers.server import ChargerServer
-from edge.chargers.tally import FleetTally, split
+from edge.chargers.tally import LOGGED_EVERY, FleetTally, split
 from edge.clock import SiteClock
 from edge.config.in_force import InForce
 from edge.console.live import (
@@ -21,6 +21,7 @@ from edge.console.live import (
 )
 from edge.dialects.v16 import station
 from edge.domain.ids import ChargerId
+from edge.domain.peculiarities import Rule
 from edge.domain.readings import MeterState, Quality
 from edge.site.poller import MeterPoller
 from edge.store.capacity import Condition, Fullness, Level
@@ -31,6 +32,9 @@ from edge.uplink.link import UplinkLink
 from edge.uplink.sender import Sender
 from edge.uplink.station import Station
 from edge.watchdog import Stored
+
+BEYOND_ROOM = (Rule.ALLOWANCE_EXCEEDED, Rule.SHARE_EXCEEDED)
+"""What says that messages of a charger were not stored."""
 
 
 @dataclass(slots=True)
@@ -173,6 +177,7 @@ class Inside:
         for charger in self._parts.roster.shared_identities():
             message = "connections under this identity replace each other: two devices may share it"
             found.append(Alarm("identity_shared", charger, self.now(), message))
+        found += self._flood_alarms()
         found += [
             Alarm("certificate_expires", one.by, one.since, one.message) for one in self._parts.certificates.expiring()
         ]
@@ -184,10 +189,14 @@ class Inside:
         elif (ahead := clock.differs_from_csms_by()) is not None:
             message = f"the CSMS's clock is {ahead:+.0f} s from ours, which is set by {clock.trust}"
             found.append(Alarm("clock_differs", "clock", self.now(), message))
+        if (jump := clock.jumped_by) is not None:
+            message = f"the CSMS has set our clock by {jump:+.0f} s against what it had said before: is it right now?"
+            found.append(Alarm("clock_differs", "clock", self.now(), message))
         if self._parts.why_control_only is not None:
             message = (
                 f"control-only mode, nothing is stored: {self._parts.why_control_only}. Chargers keep and repeat "
-                "their transactions; mend the disk, or put a backup back with edge restore"
+                "their transactions; mend the disk (or who may write to its folder), or put a backup back "
+                "with edge restore"
             )
             found.append(Alarm("store_unusable", "store", self.started_at, message))
         if self._parts.store.is_failing:
@@ -207,6 +216,24 @@ class Inside:
         if damage is not None:
             message = f"the weekly check of the file found: {damage}; make a backup now, then put an earlier one back"
             found.append(Alarm("store_damaged", "store", self.now(), message))
+        return found
+
+    def _flood_alarms(self) -> list[Alarm]:
+        """Chargers that sent more than they may store, within the last hour or two."""
+        found, now = [], self._parts.clock.monotonic()
+        for charger in self._parts.roster.names():
+            presence = self._parts.roster.presence(charger)
+            lately = [
+                rule for rule in BEYOND_ROOM if now - presence.logged_at.get(rule, float("-inf")) < 2 * LOGGED_EVERY
+            ]
+            if lately:
+                since = self.now() - timedelta(seconds=now - min(presence.logged_at[rule] for rule in lately))
+                times = sum(presence.tolerances[rule] for rule in lately)
+                message = (
+                    f"it sends more than it may store ({', '.join(lately)}): {times} messages were not answered, "
+                    "so that it keeps them; the other chargers go on"
+                )
+                found.append(Alarm("charger_floods", charger, since, message))
         return found
 
     def _configuration_alarms(self) -> list[Alarm]:

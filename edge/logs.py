@@ -4,11 +4,12 @@ Everything that reaches stderr while the daemon runs goes through here: our own 
 exceptions that nobody caught. What may be said of a value is decided in `redaction.py`.
 """
 
+import contextlib
 import logging
 import sys
 import threading
 from collections.abc import Mapping, MutableMapping
-from typing import Any, Final
+from typing import Any, Final, TextIO, cast
 
 import structlog
 
@@ -21,6 +22,25 @@ LEVELS: Final[Mapping[str, int]] = {
     "error": logging.ERROR,
 }
 _OURS = frozenset({"level", "timestamp"})
+
+
+class Stderr:
+    """The process's stderr, which may go away: whoever read it has ended, or its disk is full.
+
+    A line that cannot be written is lost; it never ends the daemon.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        with contextlib.suppress(OSError, ValueError):
+            return self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            self._stream.flush()
 
 
 def redact(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
@@ -36,6 +56,7 @@ def redact(_logger: object, _method: str, event: MutableMapping[str, Any]) -> Mu
 def set_up(level: str = "info") -> None:
     """Log to stderr. Called once, by the process."""
     is_terminal = sys.stderr.isatty()
+    stream = cast("TextIO", Stderr(sys.stderr))
     stamp = structlog.processors.TimeStamper(fmt="iso", utc=True)
     last: list[structlog.typing.Processor] = [
         structlog.processors.StackInfoRenderer(),
@@ -48,10 +69,10 @@ def set_up(level: str = "info") -> None:
     structlog.configure(
         processors=[structlog.processors.add_log_level, stamp, *last],
         wrapper_class=structlog.make_filtering_bound_logger(LEVELS.get(level, logging.INFO)),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(stream),
         cache_logger_on_first_use=True,
     )
-    _take_in_libraries(stamp, last)
+    _take_in_libraries(stream, stamp, last)
     log = structlog.get_logger("edge.logs")
     if level not in LEVELS:
         log.warning("log_level_unknown", level_asked_for=level, expected=list(LEVELS))
@@ -64,9 +85,11 @@ def set_up(level: str = "info") -> None:
     )
 
 
-def _take_in_libraries(stamp: structlog.typing.Processor, last: list[structlog.typing.Processor]) -> None:
+def _take_in_libraries(
+    stream: TextIO, stamp: structlog.typing.Processor, last: list[structlog.typing.Processor]
+) -> None:
     """The libraries' own loggers: only what a person must know, told like our own events."""
-    handler = logging.StreamHandler(sys.stderr)
+    handler = logging.StreamHandler(stream)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[structlog.stdlib.add_log_level, structlog.stdlib.add_logger_name, stamp],

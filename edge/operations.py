@@ -151,8 +151,15 @@ class Operations:
 def must_be_online(chargers: ChargerPort, charger: connectors.Charger) -> None:
     """Raises ChargerOffline, for a person."""
     if not chargers.is_online(charger.id):
-        why = "retired" if charger.state == connectors.RETIRED else "not connected"
-        raise ChargerOffline(f"{charger.id} is {why}.")
+        raise ChargerOffline(_retired(charger.id) if _is_retired(charger) else f"{charger.id} is not connected.")
+
+
+def _is_retired(charger: connectors.Charger) -> bool:
+    return charger.state == connectors.RETIRED
+
+
+def _retired(charger: ChargerId) -> str:
+    return f"{charger} is retired; edge adopt {charger} takes it back."
 
 
 async def ordered(
@@ -183,6 +190,8 @@ def find(
     if known is None:
         raise NoSuchCharger(f"There is no charger {charger!r}.")
     theirs = connectors.connectors_of(db, known.no)
+    if not theirs and _is_retired(known):
+        raise NoSuchConnector(_retired(charger))
     matching = [one for one in theirs if evse in {None, one.evse} and connector in {None, one.conn}]
     if not matching and evse is not None and connector is None:
         matching = [one for one in theirs if one.conn == evse]  # CP-01/2 for connector 2 of a charger with one EVSE

@@ -26,6 +26,7 @@ from edge.config.connections import (
 )
 from edge.config.metering import SERIAL_UNITS
 from edge.console.errors import CommandError
+from edge.console.grammar_probe import LONGEST_PROFILE
 from edge.console.units import iso
 from edge.domain.ports import Clock
 from edge.jsontypes import JsonValue, Payload
@@ -33,7 +34,7 @@ from edge.site.bus import Bus
 from edge.site.installation import Installation, InUse, line_to
 from edge.site.modbus import LineDown
 from edge.site.probe import USUAL_SETTINGS, Fit, Found, Place, Search, steps
-from edge.site.profiles import ProfileInvalid, load_profile, profile_from, profile_names
+from edge.site.profiles import ProfileInvalid, built_in_profile, profile_from, profile_names
 from edge.site.registers import MeterProfile
 
 Tell = Callable[[str], None]
@@ -43,6 +44,8 @@ USUAL_UNITS: Final = tuple(range(1, 11))
 ANY_UNIT: Final = 255
 """Modbus TCP's unit for a device that is no gateway (Messaging Implementation Guide 1.0b, 4.4.2.1)."""
 LONGEST_S: Final = 86_400.0
+MOST_DOTS: Final = 100
+"""In a line of a profile; in ours it is a version or an address at most."""
 TO_RESOLVE_S: Final = 2.0
 """For the name of a host; where nobody knows it, names are compared as they are written."""
 PARITIES: Final = (("N", 1), ("E", 1), ("N", 2), ("O", 1))
@@ -115,14 +118,27 @@ def _integers(value: JsonValue) -> tuple[int, ...] | None:
 
 
 def _profiles(name: JsonValue, own: JsonValue) -> tuple[MeterProfile, ...]:
-    """All of ours, the one of that name, or the person's `own`: the text of the file of that name."""
+    """All of ours, the one of that name, or the person's `own`: the text of the file of that name.
+
+    The file itself is the command's to read: a daemon opens none that a client names.
+    """
     try:
         if isinstance(own, str):
+            _require_short(own, str(name))
             # a file is named in the configuration, whatever id stands in it
             return (replace(profile_from(own, str(name)), id=str(name)),)
-        return tuple(map(load_profile, profile_names() if name is None else (str(name),)))
+        return tuple(map(built_in_profile, profile_names() if name is None else (str(name),)))
     except ProfileInvalid as error:
         raise CommandError("usage", f"{error}.", "docs/meter-profiles.md explains profiles.") from error
+
+
+def _require_short(text: str, name: str) -> None:
+    """It is read while meters and chargers wait, and a key of many parts takes the square of their number."""
+    if len(text) > LONGEST_PROFILE:
+        raise ProfileInvalid(f"{name}: longer than a profile may be, {LONGEST_PROFILE} characters")
+    for number, line in enumerate(text.split("\n"), start=1):
+        if line.count(".") > MOST_DOTS:
+            raise ProfileInvalid(f"{name}:{number}: more than {MOST_DOTS} dots in a line")
 
 
 def probe_here(args: Payload, clock: Clock, tell: Tell) -> Payload:

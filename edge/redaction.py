@@ -16,26 +16,50 @@ LONGEST = 256
 LONGEST_TRACEBACK = 16_000
 LOOKED_AT = 4096
 """Characters of a text that are searched for secrets; the rest is left out."""
+MARGIN = 256
+"""Characters behind those that are shown: where a secret begins in what is shown, so much of it is looked at."""
 KEPT = 4
 """Characters of a token that stay."""
+SHORTEST_BARE_TOKEN = 8
+"""Characters of a token that is told from a word by nothing but its digits."""
+LONGEST_WORD = 64
 HIDDEN = "[redacted]"
 
-_SECRETS = ("password", "passphrase", "secret", "authorization", "authorizationkey", "credentials", "privatekey")
+_SECRETS = ("password", "passwd", "passphrase", "secret", "authorization", "credentials", "privatekey")
 _TOKENS = ("token", "idtoken", "idtag", "parentidtag", "groupidtoken", "tag")
-_Q = r"\\*[\"']"
-"""A quotation mark of JSON, of JSON inside JSON, or of a Python value."""
 
-_PRIVATE_KEY = re.compile(r"-----BEGIN ([A-Z0-9 ]*PRIVATE KEY)-----.*?(?:-----END \1-----|\Z)", re.DOTALL)
-_HEADER = re.compile(r"\b(Basic|Bearer)\s+[A-Za-z0-9+/=._~-]{8,}", re.IGNORECASE)
-_USER_IN_URL = re.compile(r"\b([A-Za-z][A-Za-z0-9+.-]*://)[^\s/\"'<>]*@")
-_SECRET_KEY = re.compile(r"AuthorizationKey|\w*Password|\w*Passphrase", re.IGNORECASE)
-"""A configuration key or variable whose value is secret."""
-_VALUE = re.compile(rf"({_Q}(?:attribute)?value{_Q}\s*[:=]\s*)({_Q})(?:(?!\2).)*", re.IGNORECASE | re.DOTALL)
-_MEMBER = re.compile(
-    rf"\b(\w*(?:password|passphrase|secret|authorization|authorizationkey|id_?tag|id_?token|token)\w*{_Q}?\s*[:=]\s*b?)"
-    rf"({_Q})((?:(?!\2).)*)",
+# Each expression takes a number of steps that grows with the text and no faster, whatever a peer has made of it: it
+# begins at fixed letters, never at "any word", and what is repeated is bounded or ends where the next one may begin.
+_Q = r"\\{0,7}[\"']"
+"""A quotation mark of JSON, of JSON inside JSON (three times over), or of a Python value."""
+_QUOTED = rf"(?P<quote>{_Q})(?P<quoted>(?:(?!(?<!\\)(?P=quote)).)*+)"
+"""A value in quotation marks; where the text ends before it does, all of the rest."""
+
+_PRIVATE_KEY = re.compile(r"-----BEGIN ([A-Z0-9 ]{0,40}PRIVATE KEY)-----.*?(?:-----END \1-----|\Z)", re.DOTALL)
+_HEADER = re.compile(r"\b(Basic|Bearer)\s++(?:[A-Za-z0-9+/=._~-]{8,}|[A-Za-z0-9+/=._~-]+\Z)", re.IGNORECASE)
+_NO_PORT = r"(?![0-9]{1,5}(?:[^A-Za-z0-9_@%+~-]|\Z)|\s)"
+_USER_IN_URL = re.compile(
+    rf"://(?:[^\s/:@\[\"'<>]{{0,64}}:{_NO_PORT}[^@\"'<>\r\n]{{1,128}}@(?:[^\s@\"'<>]{{0,128}}@)*+|[^\s/\"'<>]*@)"
+)
+"""First what is no URL any more: a password with a slash or a blank in it."""
+_CUT_URL = re.compile(rf"://(?:[^\s/:@\[\"'<>]{{0,64}}:{_NO_PORT}[^@\"'<>\r\n]{{1,128}}|[^\s/\"'<>]*)\Z")
+"""Where a text was cut before it said whether a user or a host stands here."""
+_SECRET_KEY = ("authorizationkey", "password", "passphrase")
+"""How the name of a configuration key or variable ends whose value is secret."""
+_NAMES_SECRET_KEY = re.compile("|".join(_SECRET_KEY), re.IGNORECASE)
+_NOTHING = r"(?!(?:null|none|true|false)\b)"
+_VALUE = re.compile(
+    rf"(?P<before>\b(?:(?:attribute_?)?value|before|wanted){_Q}?\s*+[:=]\s*+b?)(?:{_QUOTED}|{_NOTHING}[^\s,;&\"'<>{{\[(\]}})]++)",
     re.IGNORECASE | re.DOTALL,
 )
+_MEMBER = re.compile(
+    r"(?P<name>(?:password|passwd|passphrase|secret|authorization|credentials|private_?key|id_?tag|id_?token|token)\w{0,40})"
+    rf"(?P<named>{_Q})?\s*+(?P<sign>[:=])(?P<blank>\s*+)(?:b?{_QUOTED}|{_NOTHING}(?P<bare>[^\s&\"'<>{{\[(]))",
+    re.IGNORECASE | re.DOTALL,
+)
+_BARE_SECRET = re.compile(r"[^\s&\"'<>]*+")
+_BARE_TOKEN = re.compile(r"[^\s&\"'<>,;()\[\]{}]*+")
+_DIGIT = re.compile(r"[0-9]")
 
 
 def told(name: str, value: object) -> Told:
@@ -49,22 +73,25 @@ def told(name: str, value: object) -> Told:
         case bool() | int() | float() | None:
             return value
         case str():
-            return plain(redacted(value))
+            return plain(redacted(value, LONGEST + MARGIN))
         case bytes() | bytearray():
             return f"[{len(value)} bytes]"
         case Mapping():
             members = {str(key): member for key, member in value.items()}
-            return {plain(redacted(key)): told(key, member) for key, member in without_secret_values(members).items()}
+            return {
+                plain(redacted(key, LONGEST + MARGIN)): told(key, member)
+                for key, member in without_secret_values(members).items()
+            }
         case Sequence() | AbstractSet():
             return [told(name, item) for item in value]
         case _:
-            return plain(redacted(str(value)))
+            return plain(redacted(str(value), LONGEST + MARGIN))
 
 
 def without_secret_values(members: Mapping[str, object]) -> dict[str, object]:
     """Of a configuration key that is secret, whatever else is told of it."""
     key = members.get("key")
-    if not isinstance(key, str) or _SECRET_KEY.fullmatch(key) is None:
+    if not isinstance(key, str) or not key.casefold().endswith(_SECRET_KEY):
         return dict(members)
     about = ("value", "before", "wanted")
     return {name: HIDDEN if name in about and value is not None else value for name, value in members.items()}
@@ -76,21 +103,61 @@ def masked(token: str) -> str:
 
 
 def redacted(text: str, longest: int = LOOKED_AT) -> str:
-    """A text without the secrets and tokens that can be recognised in it."""
-    text = text if len(text) <= longest else f"{text[:longest]}…"
+    """A text without the secrets and tokens that can be recognised in it.
+
+    What is longer is cut first. A secret that the cut goes through vanishes too, and one whose name stands behind
+    the cut still does.
+    """
+    names_secret_key = _NAMES_SECRET_KEY.search(text, 0, LOOKED_AT) is not None
+    is_cut = len(text) > longest
+    text = text[:longest]
     text = _PRIVATE_KEY.sub("[private key]", text)
     text = _HEADER.sub(rf"\1 {HIDDEN}", text)
-    text = _USER_IN_URL.sub(rf"\1{HIDDEN}@", text)
-    if _SECRET_KEY.search(text):
-        text = _VALUE.sub(rf"\1\2{HIDDEN}", text)
-    return _MEMBER.sub(_member, text)
+    text = _USER_IN_URL.sub(f"://{HIDDEN}@", text)
+    if is_cut:
+        text = _CUT_URL.sub(f"://{HIDDEN}", text)
+    if names_secret_key:
+        text = _VALUE.sub(_value, text)
+    text = _without_members(text)
+    return f"{text}…" if is_cut else text
 
 
-def _member(found: re.Match[str]) -> str:
-    before, quote, value = found.groups()
-    name = before.casefold().replace("_", "")
-    is_secret = any(word in name for word in _SECRETS)
-    return f"{before}{quote}{HIDDEN if is_secret else masked(value)}"
+def _value(found: re.Match[str]) -> str:
+    return f"{found['before']}{found['quote'] or ''}{HIDDEN}"
+
+
+def _without_members(text: str) -> str:
+    """By the names before a sign: `"idTag":"…"`, `password=…`."""
+    parts, at = [], 0
+    while (found := _MEMBER.search(text, at)) is not None:
+        name = found["name"].casefold().replace("_", "")
+        is_secret = any(word in name for word in _SECRETS)
+        if found["quote"] is not None:
+            parts += [text[at : found.start("quoted")], HIDDEN if is_secret else masked(found["quoted"])]
+            at = found.end()
+            continue
+        begin = found.start("bare")
+        parts.append(text[at:begin])
+        at = begin
+        if _is_bare_value(found, name, is_secret=is_secret):
+            value = (_BARE_SECRET if is_secret else _BARE_TOKEN).match(text, begin)
+            assert value is not None  # it may be empty
+            if is_secret or not text.startswith("(", value.end()):  # the name of a class: `id_token=IdToken(…)`
+                parts.append(HIDDEN if is_secret else masked(value[0]))
+                at = value.end()
+    return "".join([*parts, text[at:]])
+
+
+def _is_bare_value(found: re.Match[str], name: str, *, is_secret: bool) -> bool:
+    """Without quotation marks it may be a sentence: "password_file: no such file", "idTag: expected at most …"."""
+    if name.endswith("file"):
+        return False
+    if found["named"] is not None or (found["sign"] == "=" and (is_secret or not found["blank"])):
+        return True
+    begin = found.start("bare")
+    word = _BARE_TOKEN.match(found.string, begin, begin + LONGEST_WORD)
+    assert word is not None  # it may be empty
+    return _DIGIT.search(word[0]) is not None and (is_secret or len(word[0]) >= SHORTEST_BARE_TOKEN)
 
 
 def plain(text: str, longest: int = LONGEST) -> str:

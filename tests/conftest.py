@@ -3,9 +3,13 @@
 import asyncio
 import gc
 import os
+import signal
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
+
+# A shell that runs us in the background has SIGINT ignored, and so would each program that a test interrupts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _open_files() -> set[str]:

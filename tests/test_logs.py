@@ -253,3 +253,36 @@ def test_on_a_terminal_a_person_reads_columns_without_secrets_or_escape_sequence
     assert "aHVudGVy" not in text
     assert "\x1b[31mred" not in text
     assert "ValueError: Basic [redacted]" in text
+
+
+async def test_a_log_that_nobody_can_take_ends_no_daemon(folder):
+    daemon = DaemonProcess(
+        folder,
+        f"""
+        [site]
+        id = "depot"
+        [[listener]]
+        address = "127.0.0.1:{free_port()}"
+        security_profile = 0
+        [store]
+        path = "{folder / "edge.db"}"
+        [api]
+        socket = "{folder / "edge.sock"}"
+    """,
+    )
+    reading, writing = os.pipe()
+    program = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "edge", "run", "--config", str(daemon.file), stderr=writing
+    )
+    os.close(writing)
+    async with asyncio.timeout(20):
+        while not daemon.socket.exists():
+            await asyncio.sleep(0.05)
+    os.close(reading)
+    for _ in range(3):  # each leaves a line in the log
+        program.send_signal(signal.SIGHUP)
+        await asyncio.sleep(0.3)
+    assert program.returncode is None
+    program.terminate()
+    async with asyncio.timeout(20):
+        assert await program.wait() in {0, 120}  # 120: Python could not flush stderr at its end

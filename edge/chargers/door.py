@@ -7,7 +7,7 @@ door meets `server.py`.
 """
 
 import asyncio
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -19,6 +19,7 @@ import structlog
 from websockets.asyncio.server import Server, ServerConnection
 from websockets.server import ServerProtocol
 
+from edge.chargers.threshold import Seldom, Threshold
 from edge.config import Listener
 from edge.domain.ports import Clock
 from edge.tls.contexts import Pair, listener_context, read_certificates
@@ -29,10 +30,6 @@ TLS_WITHIN = 10.0
 CLOSE_WITHIN = 5.0
 HANDSHAKES_PER_ADDRESS = 32
 """So many TLS handshakes of one address may be under way; more wait for their turn, and hold no TLS state."""
-QUIET = 60.0
-"""Seconds in which the same failure of the same address is told once."""
-LINES_PER_QUIET = 30
-"""So many lines about failures in that time, from however many addresses."""
 CLIENT_HELLO = b"\x16"
 """The first byte of every TLS connection; no HTTP request has it."""
 
@@ -51,24 +48,17 @@ class FailedHandshakes:
         self.by_cause: Counter[str] = Counter()
         self.last: FailedHandshake | None = None
         self._clock = clock
-        self._told: OrderedDict[tuple[str, str], float] = OrderedDict()
-        self._untold = 0
+        self._seldom = Seldom(clock)
         self._log = structlog.get_logger("edge.chargers")
 
     def note(self, port: int, address: str, failure: Failure) -> None:
         self.by_cause[failure.cause] += 1
         self.last = FailedHandshake(self._clock.utc_now(), address, failure.words)
-        now = self._clock.monotonic()
-        while self._told and next(iter(self._told.values())) <= now - QUIET:
-            self._told.popitem(last=False)
-        if (address, failure.cause) in self._told or len(self._told) >= LINES_PER_QUIET:
-            self._untold += 1
-            return
-        self._told[address, failure.cause] = now
-        self._log.warning(
-            "tls_handshake_failed", address=address, port=port, why=failure.words, untold_before=self._untold
-        )
-        self._untold = 0
+        untold = self._seldom.untold_before((address, failure.cause))
+        if untold is not None:
+            self._log.warning(
+                "tls_handshake_failed", address=address, port=port, why=failure.words, untold_before=untold
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +95,7 @@ class Turns:
 class Door:
     """Makes the connections of one listener, and lets them in."""
 
-    def __init__(self, listener: Listener, clock: Clock) -> None:
+    def __init__(self, listener: Listener, clock: Clock, threshold: Threshold) -> None:
         self.listener = listener
         self.port = listener.port
         """The one that the system has chosen, where the file leaves it free."""
@@ -113,6 +103,10 @@ class Door:
         if self.papers is None and listener.security_profile >= 2:
             raise ValueError("a listener of security profile 2 without a certificate")  # `edge.config` lets none pass
         self.failed = FailedHandshakes(clock)
+        self.turned_away: Counter[str] = Counter()
+        """Connections that were refused since our start, by the reason."""
+        self._threshold = threshold
+        self._seldom = Seldom(clock)
         self._turns: dict[str, Turns] = {}
         self._log = structlog.get_logger("edge.chargers")
 
@@ -137,6 +131,31 @@ class Door:
 
     def failure(self, address: str, failure: Failure) -> None:
         self.failed.note(self.port, address, failure)
+
+    def lets_wait(self, connection: ServerConnection, address: str) -> bool:
+        """Whether one that has just come may say who it is; it counts until it is served or gone."""
+        why = self._threshold.enter(connection, address)
+        if why is not None:
+            self._tell("connection_refused", address, why, {})
+        return why is None
+
+    def admitted(self, connection: ServerConnection) -> None:
+        self._threshold.leave(connection)
+
+    def gone(self, connection: ServerConnection) -> None:
+        self._threshold.leave(connection)
+
+    def refused(self, connection: ServerConnection, why: str, **about: object) -> None:
+        self._tell("handshake_refused", address_of(connection.transport), why, about)
+
+    def no_version(self, connection: ServerConnection, **about: object) -> None:
+        self._tell("no_common_version", address_of(connection.transport), "no common OCPP version", about)
+
+    def _tell(self, event: str, address: str, why: str, about: dict[str, object]) -> None:
+        self.turned_away[why] += 1
+        untold = self._seldom.untold_before((address, why))
+        if untold is not None:
+            self._log.warning(event, address=address, port=self.port, why=why, **about, untold_before=untold)
 
     def connection(self, protocol: ServerProtocol, server: Server, **options: Any) -> ServerConnection:
         """Asked for by websockets when somebody connects."""
@@ -197,12 +216,30 @@ class Early(asyncio.Protocol):
         self.is_lost = True
 
 
-class TlsConnection(ServerConnection):
-    """A connection whose opening handshake begins with TLS."""
+class DoorConnection(ServerConnection):
+    """A connection that counts at the door until it is served."""
 
     def __init__(self, door: Door, protocol: ServerProtocol, server: Server, **options: Any) -> None:
         super().__init__(protocol, server, **options)
         self._door = door
+        self._is_let_in = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._is_let_in = self._door.lets_wait(self, address_of(transport))
+        if self._is_let_in:
+            super().connection_made(transport)
+        else:
+            transport.abort()  # before there is a task for it
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._is_let_in:
+            self._door.gone(self)
+            super().connection_lost(exc)
+
+
+class TlsConnection(DoorConnection):
+    """A connection whose opening handshake begins with TLS."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -210,7 +247,11 @@ class TlsConnection(ServerConnection):
         super().connection_made(transport)
 
     async def handshake(self, *hooks: Any, **options: Any) -> None:
-        secured, early = await self._door.secure(self.transport)
+        try:
+            secured, early = await self._door.secure(self.transport)
+        except BaseException:
+            self._door.gone(self)  # while it is TLS's, its end is told to TLS
+            raise
         # The part of `connection_made` that does not start this handshake once more.
         super(ServerConnection, self).connection_made(secured)
         secured.set_protocol(self)
@@ -219,12 +260,8 @@ class TlsConnection(ServerConnection):
         await super().handshake(*hooks, **options)
 
 
-class PlainConnection(ServerConnection):
+class PlainConnection(DoorConnection):
     """A connection without TLS, which notices a charger that wants it."""
-
-    def __init__(self, door: Door, protocol: ServerProtocol, server: Server, **options: Any) -> None:
-        super().__init__(protocol, server, **options)
-        self._door = door
 
     def data_received(self, data: bytes) -> None:
         if self.request is None and data.startswith(CLIENT_HELLO):

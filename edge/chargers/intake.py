@@ -43,8 +43,9 @@ from edge.ocppj.frames import Call, error_text
 from edge.ocppj.peer import CallReceived
 from edge.ocppj.schemas import Violation
 from edge.store import Connection, exchange, tokens
-from edge.store.db import Store
+from edge.store.db import CommitFailed, Store
 from edge.store.exchange import Moment
+from edge.store.shares import BeyondRoom
 
 PENDING_INTERVAL = 30
 """Seconds after which a charger that is not adopted yet asks again."""
@@ -114,6 +115,17 @@ class Intake:
 
     async def reply(self, received: CallReceived, noticed: tuple[Peculiarity, ...] = ()) -> Reply:
         """The answer, stored before it is returned. Raises CommitFailed: then there must be no answer."""
+        try:
+            return await self._reply(received, noticed)
+        except BeyondRoom as error:
+            raise self._not_stored(error) from error
+
+    def _not_stored(self, error: BeyondRoom) -> CommitFailed:
+        """The charger is to keep its message: it sends more than it may store."""
+        self._count_rules((error.rule,))
+        return CommitFailed(f"nothing of this was stored: {error}")
+
+    async def _reply(self, received: CallReceived, noticed: tuple[Peculiarity, ...]) -> Reply:
         call = received.call
         reading = understood(self._version, received)
         event = observe.observe(call.action, reading.payload)
@@ -174,10 +186,16 @@ class Intake:
         at = self._parts.moment()
         if not self._tally.refused_kept.takes(refused, at.mono_ms / 1000):
             self._log.warning("refused_text_not_kept", why="too many of this charger in this hour")
+            if refused.is_billing:  # after a CALLERROR it might drop what we do not have
+                why = "too many unreadable starts and stops in this hour"
+                raise self._not_stored(BeyondRoom(Rule.ALLOWANCE_EXCEEDED, why))
             return
         row = refusals.row_of(refused, self._charger_no, self._version, at)
         if refused.is_billing:
-            await self._parts.store.write(lambda db: exchange.append(db, row))
+            try:
+                await self._parts.store.write(lambda db: exchange.append(db, row))
+            except BeyondRoom as error:
+                raise self._not_stored(error) from error
         else:
             self._parts.store.defer(lambda db: exchange.append(db, row))
 

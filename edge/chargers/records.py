@@ -7,6 +7,7 @@ waits.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from itertools import islice
 from typing import NamedTuple
 
@@ -27,8 +28,19 @@ from edge.domain.peculiarities import NAMED_ONLY, Peculiarity, Rule
 from edge.domain.plausibility import Measured
 from edge.domain.transactions import Transaction, attribute_stop, attribute_values
 from edge.jsontypes import Payload
-from edge.ocppj.frames import Call, encode_json, result_text
-from edge.store import Connection, connectors, delivery, exchange, measured, repeats, thinning, tokens, transactions
+from edge.ocppj.frames import Call, encode_json, result_text, without_blanks
+from edge.store import (
+    Connection,
+    connectors,
+    delivery,
+    exchange,
+    measured,
+    repeats,
+    shares,
+    thinning,
+    tokens,
+    transactions,
+)
 from edge.store.exchange import Kind, Moment, NewExchange
 from edge.store.transactions import NewTransaction
 
@@ -94,12 +106,31 @@ class Notes:
         return encode_json(found) if found else None
 
 
+PADDED = 2, 1024
+"""A text is stored without its blanks when it is more than twice as long as without them, and 1,024 characters more."""
+
+
+def kept_text(said: Said, notes: Notes) -> str:
+    """The text as received; without the blanks between its tokens when most of it is blanks."""
+    text = said.call.text
+    factor, more = PADDED
+    if said.is_mended or len(text) <= more:
+        return text
+    compact = without_blanks(text)
+    if len(text) <= factor * len(compact) + more:
+        return text
+    digest = blake2b(text.encode(), digest_size=16).hexdigest()
+    notes.add(Rule.TEXT_PADDED, f"{len(text)} characters with the blanks between its tokens, blake2b {digest}")
+    return compact
+
+
 def row_of(said: Said, notes: Notes, **more: object) -> NewExchange:
+    text = kept_text(said, notes)
     return NewExchange(
         at=said.at,
         peer=said.charger,
         kind=Kind.CHARGER_CALL,
-        text=said.call.text,
+        text=text,
         action=said.call.action,
         message_id=said.call.message_id,
         version=said.version,
@@ -189,7 +220,7 @@ def record_stop(connection: Connection, said: Said, ended: TransactionEnded) -> 
     named = (
         None if ended.transaction is None else transactions.by_charger_tx(connection, said.charger, ended.transaction)
     )
-    could_be = transactions.open_of(connection, said.charger)
+    could_be = transactions.open_of(connection, said.charger, CANDIDATES)
     needs_meter = named is None and ended.token is None
     last_measured = {one.no: _last_measured(connection, one) for one in could_be} if needs_meter else {}
     belongs = attribute_stop(ended, named, could_be, last_measured, said.most_watts)
@@ -202,6 +233,7 @@ def record_stop(connection: Connection, said: Said, ended: TransactionEnded) -> 
         what = repeats.content(said.call.action, f"{said.charger} {encode_json(said.call.payload)}")
         if transactions.by_start_key(connection, what) is not None:
             return Recorded(answer, is_repeat=True)
+        take_extra(connection, said)
         new = NewTransaction(
             transactions.ORPHAN,
             said.charger,
@@ -217,6 +249,8 @@ def record_stop(connection: Connection, said: Said, ended: TransactionEnded) -> 
     tx = belongs.transaction
     if not belongs.relay and _is_the_stored_stop(connection, tx.no, said):
         return Recorded(answer, is_repeat=True)
+    if not belongs.relay:
+        take_extra(connection, said)
     if belongs.relay and tx.connector_no is not None:
         register = EnergyMeasured(0, None, ended.at, ended.meter_stop_wh, last_at=ended.at)
         notes.add_all(_compared(connection, said, tx.connector_no, tx, register))
@@ -224,7 +258,7 @@ def record_stop(connection: Connection, said: Said, ended: TransactionEnded) -> 
     seq = exchange.append(connection, row)
     if not belongs.relay:
         return Recorded(answer, rules=notes.rules())
-    transactions.end(connection, tx.no, ended.at or said.at.wall, ended.meter_stop_wh, ended.reason)
+    transactions.end(connection, tx.no, ended.at or said.at.wall, ended.meter_stop_wh, ended.reason, seq)
     repeats.forget(connection, tx.no)
     stored = None if tx.connector_no is None else Stored(tx.connector_no, delivery.Waiting(seq, is_start_or_stop=True))
     return Recorded(answer, stored, rules=notes.rules())
@@ -232,6 +266,17 @@ def record_stop(connection: Connection, said: Said, ended: TransactionEnded) -> 
 
 ROWS_SEARCHED = 100
 """How far back in a transaction its last register is looked for."""
+CANDIDATES = 16
+"""So many of a charger's newest open sessions a stop without a known id may end: it has no more connectors."""
+STOPS_SEARCHED = 16
+"""How far back in an ended transaction a further stop is looked for; the one that ended it is known by its number."""
+NAMED_AT_MOST = 8
+"""Sessions that a boot's note names."""
+
+
+def take_extra(connection: Connection, said: Said) -> None:
+    """It is one of what no honest charger sends much of. Raises BeyondRoom: then there must be no answer."""
+    shares.take_extra(connection, said.charger, kept_text(said, Notes()), said.at.mono_ms)
 
 
 def _last_measured(connection: Connection, tx: Transaction) -> Measured:
@@ -261,7 +306,10 @@ def _stop_status(connection: Connection, ended: TransactionEnded, said: Said) ->
 
 def _is_the_stored_stop(connection: Connection, tx_no: TransactionNo, said: Said) -> bool:
     last_seq, _ = exchange.end_of(connection, tx_no)
-    for row in exchange.of_transaction(connection, tx_no, last_seq):
+    stop_seq = transactions.stop_seq(connection, tx_no)
+    ending = None if stop_seq is None else exchange.load(connection, stop_seq)
+    newest = islice(exchange.of_transaction(connection, tx_no, last_seq), STOPS_SEARCHED)
+    for row in newest if ending is None else (ending, *newest):
         is_stop = row.action == "StopTransaction" and row.kind is Kind.CHARGER_CALL
         if is_stop and exchange.payload_text(row) == encode_json(said.call.payload):
             return True
@@ -317,9 +365,11 @@ def record_boot(connection: Connection, said: Said, boot: ChargerBooted, answer:
     notes = Notes()
     if own_serial is not None:
         notes.add(Rule.SERIAL_CHANGED, f"says serial {boot.serial}, was {own_serial}")
-    still_open = transactions.open_of(connection, said.charger)
+    still_open = transactions.open_of(connection, said.charger, NAMED_AT_MOST)
     if still_open:
         names = ", ".join(session_name(one.no) for one in still_open)
+        more = transactions.count_open_of(connection, said.charger) - len(still_open)
+        names += f" and {more} more" if more else ""
         notes.add(Rule.BOOT_WHILE_OPEN, f"{names} {'has' if len(still_open) == 1 else 'have'} not ended")
     exchange.append(connection, row_of(said, notes, answer=result_text(said.call.message_id, answer)))
     return Recorded(answer, rules=notes.rules())

@@ -2,7 +2,9 @@
 
 A CALLERROR makes some chargers drop the message (ocpp-rules.md J.2, 108), and then ours is the only copy. So a start or
 a stop that nobody could read is on the disk before it is refused; anything else rides in the next commit. Chargers that
-are refused all the time must not fill the disk: what is more than an `Allowance` is counted only.
+are refused all the time must not fill the disk: what is more than an `Allowance` is counted only; but a start or a stop
+is then not refused either (no answer, the link is closed), so that its charger keeps it. Those that are kept outlive a
+filling store (`exchange.ONLY_COPY`).
 """
 
 from dataclasses import dataclass
@@ -12,7 +14,7 @@ from edge.dialects.v16 import observe
 from edge.domain.ids import ChargerNo
 from edge.domain.peculiarities import Rule
 from edge.ocppj.frames import CHARGER_LIMITS, encode_json
-from edge.store.exchange import Kind, Moment, NewExchange
+from edge.store.exchange import ONLY_COPY, Kind, Moment, NewExchange
 
 HOUR = 3600.0
 KEPT_PER_HOUR = 64 * 1024
@@ -75,5 +77,14 @@ def row_of(refused: RefusedText, charger: ChargerNo, version: str, at: Moment) -
         message_id=refused.message_id,
         version=version,
         answer=refused.answer,
-        notes=encode_json([{"rule": str(refused.rule), "message": refused.why}]),
+        notes=_notes(refused),
     )
+
+
+def _notes(refused: RefusedText) -> str:
+    note: dict[str, str | bool] = {"rule": str(refused.rule), "message": refused.why}
+    if refused.is_billing:
+        note["only_copy"] = True
+    text = encode_json([note])
+    assert (ONLY_COPY in text) is refused.is_billing
+    return text

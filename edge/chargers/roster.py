@@ -18,6 +18,8 @@ PENDING_AT_MOST = 16
 """Links of chargers that nobody has adopted (decided.md)."""
 REPLACED_PER_MINUTE = 6
 """More replaced connections of one identity than this look like two devices that share it."""
+CONTESTED_FOR = 600.0
+"""Seconds for which it counts that a second device has knocked under an identity that waits to be adopted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,7 @@ class Presence:
     tolerances: Counter[str] = field(default_factory=Counter)
     """Rules that concerned its messages since our start (`tally.py`)."""
     make: Make = field(default_factory=Make)
+    rival: "Rival | None" = None
     logged_at: dict[str, float] = field(default_factory=dict)
     refused_kept: Allowance = field(default_factory=Allowance)
     heard: dict[str, int] = field(default_factory=dict)
@@ -50,8 +53,21 @@ class Presence:
     """Configuration keys that were written after a boot and have not been read back since, by how often."""
 
 
+@dataclass(frozen=True, slots=True)
+class Rival:
+    """Another device that has knocked under the identity of one that waits to be adopted, and was turned away."""
+
+    host: str
+    at: float
+    """Monotonic."""
+
+
 class Roster:
-    """The links of all chargers. The newest connection of an identity wins, once it is authenticated."""
+    """The links of all chargers. The newest connection of an identity wins, once it is authenticated.
+
+    Of two that nobody has adopted, the first stays as long as it is there: whoever looks at it and adopts it must not
+    get another one.
+    """
 
     def __init__(self, clock: Clock, on_presence: Callable[[ChargerNo], None]) -> None:
         self._clock = clock
@@ -104,15 +120,35 @@ class Roster:
     async def attach(self, link: ChargerLink) -> None:
         """The link is its charger's from now on; returns when the one before it has ended."""
         before = self._links.get(link.charger)
-        self._links[link.charger] = link
         presence = self._presence.setdefault(link.charger, Presence())
+        if before is not None and _are_two_strangers(before, link):
+            await self._turn_away(link, before, presence)
+            return
+        self._links[link.charger] = link
         presence.left_at = None
-        presence.last_refused = None
+        if not link.is_pending or presence.rival is None:
+            presence.last_refused = None
         if before is not None:
             self._count_replacement(link.charger, presence)
             await before.close(1000, "replaced by a newer connection")
             await before.ended.wait()
         self._tell(link)
+
+    async def _turn_away(self, link: ChargerLink, waiting: ChargerLink, presence: Presence) -> None:
+        presence.rival = Rival(_host(link), self._clock.monotonic())
+        presence.last_refused = (
+            f"a second device, at {_host(link)}: the one at {_host(waiting)} came first, and shows another password "
+            "or address"
+        )
+        self._log.warning(
+            "pending_identity_contested", charger=link.charger, first=waiting.address, turned_away=link.address
+        )
+        await link.close(1008, "another device waits to be adopted under this identity")
+
+    def rival(self, charger: ChargerId) -> Rival | None:
+        """The other device that has lately knocked under the identity of the one that waits."""
+        rival = self._presence.get(charger, Presence()).rival
+        return rival if rival is not None and self._clock.monotonic() - rival.at < CONTESTED_FOR else None
 
     def _count_replacement(self, charger: ChargerId, presence: Presence) -> None:
         now = self._clock.monotonic()
@@ -130,8 +166,8 @@ class Roster:
             del self._links[link.charger]
             presence.left_at = self._clock.monotonic()
             self._tell(link)
-            if link.is_pending:
-                del self._presence[link.charger]  # strangers may come under any number of names
+        if link.is_pending and link.charger not in self._links and link.charger not in self._enrolled:
+            self._presence.pop(link.charger, None)  # strangers may come under any number of names
 
     def _tell(self, link: ChargerLink) -> None:
         if link.charger_no is not None:
@@ -193,3 +229,13 @@ class Roster:
         return await link.commands.call(
             action, payload, within=within, urgency=urgency, transaction=transaction, cause=cause
         )
+
+
+def _are_two_strangers(waiting: ChargerLink, newcomer: ChargerLink) -> bool:
+    """Whether these may be different devices, both under an identity that nobody has adopted."""
+    is_same = _host(waiting) == _host(newcomer) and waiting.knocked_with == newcomer.knocked_with
+    return waiting.is_pending and newcomer.is_pending and not is_same
+
+
+def _host(link: ChargerLink) -> str:
+    return link.address.rpartition(":")[0]

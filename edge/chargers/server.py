@@ -2,6 +2,7 @@
 
 An identity is let in or turned away before the upgrade completes (A.1): unknown → 404, wrong password → 401. While
 unknown chargers may be adopted (`unknown = "pending"`), they may knock without a valid password and are kept apart.
+A charger that has a password shows it on every listener: one of security profile 0 is for those that have none.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -16,7 +17,8 @@ from edge.chargers.door import CLOSE_WITHIN, TLS_WITHIN, Door, papers_of
 from edge.chargers.intake import Parts
 from edge.chargers.link import ChargerLink
 from edge.chargers.roster import Roster
-from edge.config import ChargerDefaults, Config, Listener
+from edge.chargers.threshold import Threshold
+from edge.config import ChargerDefaults, Config
 from edge.domain.ids import ChargerId, ChargerNo
 from edge.domain.peculiarities import Rule
 from edge.domain.ports import Clock, Ids
@@ -38,6 +40,8 @@ NO_HANDSHAKE = {
 }
 """By the status with which websockets answers."""
 
+OFFERED_SHOWN = 80
+"""Characters of the subprotocols that a charger offers."""
 CLOSED_FOR = {1007: Rule.TEXT_NOT_UTF8, 1009: Rule.TEXT_TOO_LONG}
 """Why websockets closes a connection before we see the text."""
 
@@ -67,7 +71,8 @@ class ChargerServer:
 
     async def open(self) -> list[Server]:
         """Start to listen on all; raises OSError naming the address when one is taken, or CertificateUnusable."""
-        self.doors = [Door(listener, self._clock) for listener in self._config().listeners]
+        threshold = Threshold()
+        self.doors = [Door(listener, self._clock, threshold) for listener in self._config().listeners]
         return [await self._listen(door) for door in self.doors]
 
     def renew_certificates(self, config: Config) -> list[str]:
@@ -91,11 +96,11 @@ class ChargerServer:
     async def _listen(self, door: Door) -> Server:
         listener = door.listener
         server = await serve(
-            self._connected(listener),
+            self._connected(door),
             listener.host,
             listener.port,
-            process_request=self._admitted(listener),
-            process_response=self._answered(listener),
+            process_request=self._admitted(door),
+            process_response=self._answered(door),
             select_subprotocol=self._select,
             compression=None,  # some 1.6 stacks choke on it, and it trebles the memory (performance.md 2)
             max_size=CHARGER_LIMITS.max_characters,
@@ -116,29 +121,30 @@ class ChargerServer:
         chosen = handshake.choose_subprotocol(offered, self._defaults.versions)
         return None if chosen is None else Subprotocol(chosen)
 
-    def _admitted(self, listener: Listener) -> Callable[[ServerConnection, Request], Response | None]:
+    def _admitted(self, door: Door) -> Callable[[ServerConnection, Request], Response | None]:
         def process_request(connection: ServerConnection, request: Request) -> Response | None:
-            name = handshake.identity_from_path(request.path, listener.path)
+            name = handshake.identity_from_path(request.path, door.listener.path)
             if name is None:
-                self._log.warning("handshake_refused", path=request.path[:80], why="no identity under this path")
+                door.refused(connection, "no identity under this path", path=request.path[:80])
                 return connection.respond(HTTPStatus.NOT_FOUND, "no charger identity in the path\n")
             charger = ChargerId(name)
             enrolment = self._roster.enrolment(charger)
             credentials = handshake.basic_credentials(request.headers.get("Authorization"))
             if enrolment is None:
-                return self._admit_unknown(connection, charger, credentials, listener)
-            if listener.security_profile == 0 or _may_enter(charger, enrolment.secrets, credentials):
+                return self._admit_unknown(connection, charger, credentials, door)
+            needs_none = door.listener.security_profile == 0 and not enrolment.secrets
+            if needs_none or _may_enter(charger, enrolment.secrets, credentials):
                 return None
             why = "no password" if credentials is None else "wrong password or user name"
             self._roster.refused(charger, why)
-            self._log.warning("handshake_refused", charger=charger, why=why)
+            door.refused(connection, why, charger=charger)
             return _unauthorized(connection)
 
         return process_request
 
     def _admit_unknown(
         self, connection: ServerConnection, charger: ChargerId, credentials: tuple[bytes, bytes] | None,
-        listener: Listener,
+        door: Door,
     ) -> Response | None:  # fmt: skip
         _may_enter(charger, (), credentials)  # the same work as for a known one: identities cannot be guessed by time
         # Somebody has retired it: that it is served again is for a person to say.
@@ -148,24 +154,24 @@ class ChargerServer:
             else self._defaults.unknown
         )
         if unknown == "reject":
-            self._log.warning("handshake_refused", charger=charger, why="unknown charger")
+            door.refused(connection, "unknown charger", charger=charger)
             return connection.respond(HTTPStatus.NOT_FOUND, "unknown charger\n")
-        if unknown == "accept" and listener.security_profile in (1, 2) and credentials is None:
+        if unknown == "accept" and door.listener.security_profile in (1, 2) and credentials is None:
             return _unauthorized(connection)
         if unknown == "pending" and not self._roster.has_room_for_pending():
-            self._log.warning("handshake_refused", charger=charger, why="too many pending chargers")
+            door.refused(connection, "too many pending chargers", charger=charger)
             return connection.respond(HTTPStatus.SERVICE_UNAVAILABLE, "too many unknown chargers\n")
         return None
 
-    def _answered(self, listener: Listener) -> Callable[[ServerConnection, Request, Response], None]:
-        def process_response(_connection: ServerConnection, request: Request, response: Response) -> None:
+    def _answered(self, door: Door) -> Callable[[ServerConnection, Request, Response], None]:
+        def process_response(connection: ServerConnection, request: Request, response: Response) -> None:
             why = NO_HANDSHAKE.get(response.status_code)
             if why is None:
                 return
-            name = handshake.identity_from_path(request.path, listener.path)
+            name = handshake.identity_from_path(request.path, door.listener.path)
             if name is not None:
                 self._roster.refused(ChargerId(name), why)
-            self._log.warning("handshake_refused", charger=name, why=why)
+            door.refused(connection, why, charger=name)
 
         return process_response
 
@@ -186,26 +192,25 @@ class ChargerServer:
         self._parts.fleet.count(charger, tally, (Rule.SUBPROTOCOL_MISSING,), self._clock.monotonic())
         return WITHOUT_SUBPROTOCOL
 
-    def _connected(self, listener: Listener) -> Callable[[ServerConnection], Awaitable[None]]:
+    def _connected(self, door: Door) -> Callable[[ServerConnection], Awaitable[None]]:
         async def handler(socket: ServerConnection) -> None:
             assert socket.request is not None
             # Exactly what `_admitted` has judged: any other reading of the path would let a stranger in under a name.
-            name = handshake.identity_from_path(socket.request.path, listener.path)
+            name = handshake.identity_from_path(socket.request.path, door.listener.path)
             version = self._version(socket, None if name is None else ChargerId(name))
             if name is None or version is None:
-                offered = socket.request.headers.get("Sec-WebSocket-Protocol", "none")
-                self._log.warning(
-                    "no_common_version", charger=name, offered=offered, enabled=list(self._defaults.versions)
-                )
+                offered = ", ".join(socket.request.headers.get_all("Sec-WebSocket-Protocol")) or "none"
+                enabled = list(self._defaults.versions)
+                door.no_version(socket, charger=name, offered=offered[:OFFERED_SHOWN], enabled=enabled)
                 if name is not None:
                     self._roster.refused(ChargerId(name), _no_version(offered, self._defaults.versions))
                 await socket.close(1002, "no common OCPP version")
                 return
-            await self._serve(socket, ChargerId(name), version)
+            await self._serve(socket, ChargerId(name), version, door)
 
         return handler
 
-    async def _serve(self, socket: ServerConnection, charger: ChargerId, version: str) -> None:
+    async def _serve(self, socket: ServerConnection, charger: ChargerId, version: str, door: Door) -> None:
         assert socket.request is not None
         credentials = handshake.basic_credentials(socket.request.headers.get("Authorization"))
         password = None if credentials is None else credentials[1]
@@ -216,6 +221,7 @@ class ChargerServer:
         tally = self._roster.presence(charger)
         link = ChargerLink(socket, charger, charger_no, version, self._parts, self._clock, self._ids, tally)
         link.knocked_with = password
+        door.admitted(socket)
         await self._roster.attach(link)
         self._log.info("charger_connected", charger=charger, address=link.address, pending=link.is_pending)
         link.note("opened", link.address)

@@ -6,7 +6,7 @@ A start is on disk before anyone is asked; `intake.py` submits these units and a
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from edge.chargers.records import Notes, Recorded, Said, Stored, connector_named, row_of
+from edge.chargers.records import Notes, Recorded, Said, Stored, connector_named, row_of, take_extra
 from edge.dialects.v16 import replies, station
 from edge.domain import authorization, plausibility
 from edge.domain.authorization import Decision, OfflinePolicy, Source, UplinkState, Verdict
@@ -74,6 +74,7 @@ def record_start(connection: Connection, said: Said, started: TransactionStarted
         started_offline=policy.uplink is not UplinkState.UP,
     )
     if connector is None:
+        take_extra(connection, said)
         refused = Decision(Verdict.REFUSE, authorization.INVALID, Source.POLICY)
         answer = replies.start(charger_tx, refused.status)
         row = row_of(said, notes, answer=result_text(said.call.message_id, answer), relay=True)
@@ -85,6 +86,7 @@ def record_start(connection: Connection, said: Said, started: TransactionStarted
 
     older = transactions.open_on(connection, connector.no)
     if older is not None:
+        take_extra(connection, said)
         notes.add(Rule.START_WHILE_OPEN, f"{session_name(older.no)} on this connector has not ended")
     tx_no = transactions.begin(connection, new)
     notes.add_all(_compared(connection, said, connector, started, tx_no))
@@ -170,6 +172,7 @@ def _repeated_start(
     first = exchange.load(connection, seq)
     if first is None or exchange.payload_text(first) == encode_json(said.call.payload):
         return StartRecorded(tx_no, charger_tx, seq, decision, Recorded(answer, is_repeat=True))
+    take_extra(connection, said)
     notes = Notes()
     notes.add(Rule.START_SAID_OTHERWISE, f"{session_name(tx_no)} began with this start, said a little differently")
     text = None if decision.verdict is Verdict.ASK else result_text(said.call.message_id, answer)

@@ -69,6 +69,7 @@ def inconsistencies(draft: Draft, files: Files, known_profiles: Collection[str] 
             _lost_references(draft),
             _cycles(draft),
             _missing_passwords(draft),
+            _passwords_nobody_asks_for(draft),
             _uplink(draft),
             _meters(draft, files, known_profiles),
             _failsafe_sums(draft),
@@ -135,6 +136,21 @@ def _missing_passwords(draft: Draft) -> Iterator[Fault]:
             yield Fault(
                 (*table[0], "password_file"),
                 "missing, expected the name of a file with the password: no [[listener]] has security_profile = 0",
+            )
+
+
+def _passwords_nobody_asks_for(draft: Draft) -> Iterator[Fault]:
+    """A charger that is set up for profile 0 most likely shows none, and would be refused."""
+    profiles = [draft.value(table, "security_profile") for table in draft.tables("listener")]
+    if not profiles or any(profile != 0 for profile in profiles):
+        return
+    for table in draft.tables("charger"):
+        if "password_file" in table[1]:
+            yield Fault(
+                (*table[0], "password_file"),
+                "the charger has to show this password although every [[listener]] has security_profile = 0; "
+                "expected none, or a listener of profile 1 or 2",
+                warning=True,
             )
 
 

@@ -101,6 +101,10 @@ def _is_identity(value: Any) -> bool:
 # A slash would end the last segment of the URL.
 IDENTITY: Final = Rule("an identity of 1 to 48 characters without ':' and '/'", _is_identity)
 NAME: Final = Rule("a name of 1 to 48 characters without ':' and '/'", _is_identity)
+METER_NAME: Final = Rule(
+    "a name of 1 to 48 characters without ':' and '/', and not \"probe\"",  # `edge meter probe` is another command
+    lambda value: _is_identity(value) and value != "probe",
+)
 STATION_WORDS: Final = text("a text of 1 to 20 characters", r".{1,20}")  # 1.6 BootNotification.req: CiString20
 
 VERSION: Final = one_of(BUILT_VERSIONS, planned=("2.0.1", "2.1"))

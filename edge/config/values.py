@@ -28,7 +28,7 @@ class Site:
     name: Annotated[str, LIVE] = ""
     """What people call the site."""
     timezone: Annotated[str, rules.TIMEZONE, LIVE] = "UTC"
-    """In which local times are shown."""
+    """The site's time zone. Not in force yet: `edge` shows times in the zone of the machine it runs on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class Listener:
     path: Annotated[str, rules.URL_PATH, ON_RESTART] = "/ocpp"
     """What precedes the identity in the charger's URL."""
     security_profile: Annotated[int, rules.LISTENER_PROFILE, ON_RESTART] = 1
-    """0: no password · 1: password · 2: TLS and password · 3: TLS with the charger's certificate."""
+    """0: for chargers without password · 1: password · 2: TLS and password · 3: TLS with the charger's certificate."""
     cert_file: Annotated[InputFile, LIVE] = None
     """Its certificate (PEM), followed by those that signed it but for the root. Required at profile 2. Chargers
     compare its names with the host in their URL; `edge check` cannot. A reload takes a new one into use
@@ -90,7 +90,8 @@ class ChargerSettings:
     id: Annotated[str, rules.IDENTITY, LIVE]
     """The identity with which it connects, the last part of its URL."""
     password: Annotated[bytes | None, Named("password_file"), LIVE] = field(default=None, repr=False)
-    """The file with its password; the line end after it does not count. Required unless a listener has profile 0."""
+    """The file with its password; the line end after it does not count. Required unless a listener has profile 0.
+    A charger that has a password shows it on every listener."""
     circuit: Annotated[str | None, LIVE] = None
     """The `id` of the circuit that feeds it."""
     max_current: Annotated[Ampere | None, LIVE] = None
@@ -177,7 +178,7 @@ class Circuit:
 class Meter:
     """A Modbus meter. Meters on the same serial port or gateway take turns, the grid meter first."""
 
-    id: Annotated[str, rules.NAME, ON_RESTART]
+    id: Annotated[str, rules.METER_NAME, ON_RESTART]
     """Its name in `meter` of a circuit."""
     profile: Annotated[str, ON_RESTART]
     """Its register map: a file of `edge/site/meters` without the ending, or the path of your own (`./my.toml`)."""

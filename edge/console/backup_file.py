@@ -50,6 +50,9 @@ def fetch(socket: str, file: str, *, force: bool) -> Payload:
 
 
 def _require_free_name(file: str, *, force: bool) -> None:
+    if file == "-":
+        message = "A backup is written to a file: it gets its name only when it is whole."
+        raise CommandError("usage", message, "Name a file; one that is called so is ./-")
     if os.path.isdir(file):  # noqa: PTH112
         raise CommandError("not_written", f"{file} is a folder.", "Name a file in it.")
     if os.path.exists(file) and not os.path.isfile(file):  # noqa: PTH110, PTH113

@@ -20,6 +20,10 @@ _START_IT = (
     "Is the daemon running? To look at it: systemctl status edge. To start it: sudo systemctl start edge, or by hand: "
     "edge run"
 )
+_HANGS = (
+    "What it was asked to do it may still do. Is edge status answered? If not, the daemon hangs: "
+    "sudo systemctl restart edge"
+)
 _ELSEWHERE = "Another socket is chosen with --socket PATH or EDGE_SOCKET (tools/demo prints its own)."
 _CHUNK_BYTES = 65536
 
@@ -78,7 +82,7 @@ def _next_line(connection: socket.socket, buffer: bytearray, request: Request) -
             raise CommandError(
                 "timed_out",
                 f"The daemon did not answer '{request.command}' within {request.timeout_s:.0f} s.",
-                "It may still carry the command out; look at: edge status",
+                _HANGS,
             ) from error
         if not chunk:
             if buffer:

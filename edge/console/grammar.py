@@ -17,7 +17,7 @@ from edge.jsontypes import Payload
 
 DEFAULT_CONFIG = "/etc/edge/edge.toml"
 DEFAULT_SOCKET = "/run/edge/edge.sock"
-ANSWER_SECONDS = 60.0
+ANSWER_SECONDS = 20.0
 CHARGER_SECONDS = 45.0
 """For what a charger is asked: the daemon itself gives it 30 s to answer."""
 

@@ -11,6 +11,8 @@ from edge.console.units import seconds
 from edge.jsontypes import Payload
 
 NAME = "meter probe"
+LONGEST_PROFILE = 16_384
+"""Characters of the person's own; ours have 2000."""
 _LONGEST_RANGE = 256
 _WITHIN_S = {"serial": 180.0, "network": 60.0}
 
@@ -81,11 +83,14 @@ def _profile(written: str) -> tuple[str, str | None]:
     path = os.path.abspath(written)  # noqa: PTH100 - pathlib costs start time
     try:
         with open(path, encoding="utf-8") as file:  # noqa: PTH123
-            return path, file.read()
+            content = file.read(LONGEST_PROFILE + 1)
     except OSError as error:
         raise argparse.ArgumentTypeError(f"cannot read {written}: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise argparse.ArgumentTypeError(f"{written} is not a text in UTF-8") from error
+    if len(content) > LONGEST_PROFILE:
+        raise argparse.ArgumentTypeError(f"{written} is no profile: it has more than {LONGEST_PROFILE} characters")
+    return path, content
 
 
 def _seconds(written: str) -> float:

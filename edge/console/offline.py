@@ -9,13 +9,16 @@ import os
 import sys
 import tomllib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import structlog
 
+from edge.console import daemons_user
 from edge.console.backup_stream import contents_document
+from edge.console.daemons_user import Untrusted, User
 from edge.console.errors import CommandError
 from edge.console.progress import Progress
 from edge.console.times import time_ms
@@ -45,10 +48,15 @@ def put_back(file: str, config: str, *, force: bool, confirm: Confirm) -> Payloa
     structlog.configure(wrapper_class=warnings_only, logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     try:
         _require_file(source, store)
-        with restore.opened(source) as opened:
-            _become_owner(store)
+        user = daemons_user.user_of(store) if os.geteuid() == 0 else None
+        with _opened(source, user) as opened:
+            if user is not None:
+                schema_files()  # read before: that user need not be allowed to read the program that root uses
+                daemons_user.become(user)
             with _locked(store):
                 return _restore(source, opened, Path(os.path.realpath(store)), progress, force=force, confirm=confirm)
+    except Untrusted as error:
+        raise CommandError("not_allowed", f"{error.filename}: {error.strerror}.", error.hint) from error
     except PermissionError as error:
         hint = f"Give it as root, or as the daemon's user: sudo edge restore {file}"
         raise CommandError("not_allowed", f"Permission denied: {error.filename or store}.", hint) from error
@@ -82,20 +90,24 @@ def _require_file(file: Path, store: Path) -> None:
         raise CommandError("not_restored", f"{file} is the store itself.", "Which one did edge backup write?")
 
 
-def _become_owner(store: Path) -> None:
-    """From here on root is whoever owns the store's folder, the daemon's user.
+@contextmanager
+def _opened(source: Path, user: User | None) -> Iterator[Opened]:
+    """What the daemon's user may read is opened as that user; with root's rights, only what is surely root's own.
 
-    What is made belongs to it then; and whoever has taken that user over cannot make root write elsewhere, with a link
-    in the place of a file.
+    Whatever is opened is handed to that user: a link in its folder must not make root hand over a file of root's.
     """
-    if os.geteuid() != 0 or not store.parent.exists():
-        return
-    owner = store.parent.stat()
-    if owner.st_uid != 0:
-        schema_files()  # read before: the daemon's user need not be allowed to read the program that root uses
-        os.setgroups([])
-        os.setgid(owner.st_gid)
-        os.setuid(owner.st_uid)
+    with ExitStack() as stack:
+        if user is None:
+            yield stack.enter_context(restore.opened(source))
+            return
+        try:
+            with daemons_user.acting_as(user):
+                parts = stack.enter_context(restore.opened(source))
+        except PermissionError:
+            trusted = {0, daemons_user.caller() or 0} - {user.uid}
+            open_part = partial(daemons_user.open_as_root, trusted=trusted)
+            parts = stack.enter_context(restore.opened(source, open_part))
+        yield parts
 
 
 @contextmanager

@@ -71,17 +71,27 @@ def _glance(document: Payload, now: datetime | None, page: Page) -> list[tuple[s
     known, online, pending = (count(chargers_, each) for each in ("known", "online", "pending"))
     adopt = f" · {page.state('pending', f'{pending} pending')} (edge chargers)" if pending else ""
     enforced = flag(part(document, "limits"), "enforced")
+    if _is_control_only(document):
+        backlog, sessions = "not known", "not known"
+        store = [("store", f"{page.state('control-only mode')}: nothing is stored")]
+    else:
+        backlog, sessions = backlog_words(part(document, "backlog"), page), f"{open_} open"
+        store = _store(document, page)
     return [
         *pairs,
-        ("backlog", backlog_words(part(document, "backlog"), page)),
+        ("backlog", backlog),
         ("chargers", f"{online} of {known} online{adopt}" if known or pending else "none yet"),
-        ("sessions", f"{open_} open"),
-        *_store(document, page),
+        ("sessions", sessions),
+        *store,
         (
             "limits",
             "enforced" if enforced else f"{page.state('not enforced')}: circuits are read, but do not limit yet",
         ),
     ]
+
+
+def _is_control_only(document: Payload) -> bool:
+    return any(each.get("code") == "store_unusable" for each in parts(document, "alarms"))
 
 
 def _store(document: Payload, page: Page) -> list[tuple[str, str]]:
@@ -129,6 +139,8 @@ def _alarms(document: Payload, now: datetime | None, page: Page) -> list[str]:
 def _connectors(document: Payload, now: datetime | None, page: Page) -> list[str]:
     connectors = parts(document, "connectors")
     if not connectors:
+        if _is_control_only(document):
+            return ["", "Connectors are not shown in control-only mode: their numbers are in the store."]
         return ["", "No connectors yet. Chargers appear here once they have named theirs."]
     rows = [
         [

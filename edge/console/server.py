@@ -256,6 +256,7 @@ async def _write(writer: asyncio.StreamWriter, line: bytes) -> None:
 
 
 async def _close(writer: asyncio.StreamWriter) -> None:
+    """What was written still goes out, for a second; a client that does not take it is cut off."""
     writer.close()
     try:
         async with asyncio.timeout(1.0):
@@ -263,7 +264,9 @@ async def _close(writer: asyncio.StreamWriter) -> None:
     except (ConnectionError, TimeoutError) as error:
         log.debug("console_client_lost", reason=type(error).__name__)
     finally:
-        writer.transport.abort()
+        # asyncio's transport fails at abort() once it has sent, after close(), what had been waiting.
+        with contextlib.suppress(AttributeError):
+            writer.transport.abort()
 
 
 def _bind(path: Path) -> socket.socket:

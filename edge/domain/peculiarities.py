@@ -97,6 +97,10 @@ class Rule(StrEnum):
     ACTION_UNKNOWN = "action_unknown"
     ACTION_OF_CSMS = "action_of_csms"
     SERIAL_CHANGED = "serial_changed"
+    # Findings: more than a charger may store.
+    TEXT_PADDED = "text_padded"
+    ALLOWANCE_EXCEEDED = "allowance_exceeded"
+    SHARE_EXCEEDED = "share_exceeded"
 
 
 class Kind(StrEnum):
@@ -322,6 +326,19 @@ DESCRIBED: Mapping[Rule, Description] = {
     Rule.SERIAL_CHANGED: _finding(
         "Another serial than before under the same identity: an exchanged box, or two devices with one identity.",
         "exchanged and cloned chargers",
+    ),
+    Rule.TEXT_PADDED: _finding(
+        "A text most of which is blanks between its tokens: it is stored without them.", "none so far"
+    ),
+    Rule.ALLOWANCE_EXCEEDED: _finding(
+        "More stops that belong to nothing, further stops, or starts where a session is open than a charger may "
+        "store in an hour: not answered, the connection is closed, so that it keeps them.",
+        "none so far",
+    ),
+    Rule.SHARE_EXCEEDED: _finding(
+        "The store is all but full, and this charger holds more than its part of it: nothing more of it is stored or "
+        "answered until there is room.",
+        "none so far",
     ),
 }
 

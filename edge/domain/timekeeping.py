@@ -41,13 +41,26 @@ class Anchor:
         return self.wall + timedelta(seconds=monotonic - self.monotonic)
 
 
-def judged(said: Trust, machine: datetime, floor: datetime) -> Trust:
-    """What to believe of a machine that says `said` of its clock.
+@dataclass(frozen=True, slots=True)
+class Floor:
+    """It is later than these. What only a CSMS has told may be overruled, also by the CSMS."""
 
-    Only the network's time may be before the floor: a stored time was then wrong. A battery that has run down gives a
+    vouched: datetime = EARLIEST
+    """The machine's own clock was believed then."""
+    told: datetime = EARLIEST
+
+    @property
+    def latest(self) -> datetime:
+        return max(self.vouched, self.told)
+
+
+def judged(said: Trust, machine: datetime, vouched: datetime) -> Trust:
+    """What to believe of a machine that says `said` of its clock; `vouched`: when a machine was last believed.
+
+    Only the network's time may be before that: a stored time was then wrong. A battery that has run down gives a
     clock that begins in the year 2000, and calls it its own.
     """
-    return Trust.FLOOR if machine < floor and said is not Trust.NTP else said
+    return Trust.FLOOR if machine < vouched and said is not Trust.NTP else said
 
 
 def wall_time(trust: Trust, machine: datetime, monotonic: float, floor: Anchor, csms: Anchor | None) -> datetime:
@@ -57,3 +70,101 @@ def wall_time(trust: Trust, machine: datetime, monotonic: float, floor: Anchor, 
     if trust is Trust.FLOOR:
         return max(machine, floor.at(monotonic))
     return machine
+
+
+class Heard(StrEnum):
+    """What became of a time that the CSMS has told."""
+
+    TAKEN = "taken"
+    """The first one, or one that agrees with those before."""
+    JUMPED = "jumped"
+    """It disagreed for so long, and always in the same way, that it was taken after all."""
+    DOUBTED = "doubted"
+    ABSURD = "absurd"
+
+
+AHEAD_AT_MOST = timedelta(days=5 * 365)
+"""So far after the latest known time may a CSMS put us."""
+BACK_AT_MOST = timedelta(days=1)
+"""So far before it may the first word of a boot put us."""
+SLACK = timedelta(seconds=5)
+"""Times that differ by less agree: both sides tell whole seconds, and the network takes some."""
+NOT_WORTH_IT = timedelta(seconds=1)
+DRIFT = 100e-6
+"""Seconds per second that a cheap crystal goes wrong."""
+CONSISTENT_FOR = 600.0
+CONSISTENT_WORDS = 3
+SETTLED_AFTER = 3600.0
+
+
+@dataclass(slots=True)
+class _Doubt:
+    """A time that disagrees, from its first word on."""
+
+    first: Anchor
+    words: int = 1
+
+
+class CsmsTime:
+    """What the CSMS says of the time, and how much of it is taken.
+
+    The first word is taken as it is, within bounds. From then on it mends our drift; who wants more has to say the
+    same for ten minutes. Nothing here can be told to go further than the bounds.
+    """
+
+    def __init__(self) -> None:
+        self.anchor: Anchor | None = None
+        self.jumped_by: timedelta | None = None
+        """The last jump against what the CSMS itself had said."""
+        self._doubt: _Doubt | None = None
+        self._agreed_at = 0.0
+        self._corrected_at = 0.0
+        self._allowance = SLACK
+        self._unsettled_at: float | None = None
+
+    @property
+    def is_settled(self) -> bool:
+        """No great jump lately: it has agreed with itself for an hour since."""
+        return self._unsettled_at is None or self._agreed_at - self._unsettled_at >= SETTLED_AFTER
+
+    def hear(self, told: datetime, monotonic: float, ours: datetime, floor: Floor) -> Heard:
+        if not floor.vouched - BACK_AT_MOST <= told <= floor.latest + AHEAD_AT_MOST:
+            return Heard.ABSURD
+        if self.anchor is None:
+            if told < floor.latest - BACK_AT_MOST:
+                return self._disagree(told, monotonic, ours)
+            if abs(told - ours) > BACK_AT_MOST:
+                self._unsettled_at = monotonic
+            return self._take(told, monotonic)
+        difference = told - self.anchor.at(monotonic)
+        if not -SLACK <= difference <= SLACK + timedelta(seconds=DRIFT * (monotonic - self._agreed_at)):
+            return self._disagree(told, monotonic, ours)
+        self._doubt, self._agreed_at = None, monotonic
+        self._correct(difference, monotonic)
+        return Heard.TAKEN
+
+    def _correct(self, difference: timedelta, monotonic: float) -> None:
+        """By what a crystal may have gone wrong, so that many small steps lead nowhere."""
+        assert self.anchor is not None
+        self._allowance += timedelta(seconds=DRIFT * (monotonic - self._corrected_at))
+        self._corrected_at = monotonic
+        if abs(difference) > NOT_WORTH_IT:
+            step = max(-self._allowance, min(difference, self._allowance))
+            self._allowance -= abs(step)
+            self.anchor = Anchor(self.anchor.at(monotonic) + step, monotonic)
+
+    def _disagree(self, told: datetime, monotonic: float, ours: datetime) -> Heard:
+        if self._doubt is None or abs(told - self._doubt.first.at(monotonic)) > SLACK:
+            self._doubt = _Doubt(Anchor(told, monotonic))
+            return Heard.DOUBTED
+        self._doubt.words += 1
+        if self._doubt.words < CONSISTENT_WORDS or monotonic - self._doubt.first.monotonic < CONSISTENT_FOR:
+            return Heard.DOUBTED
+        self.jumped_by, self._unsettled_at = told - ours, monotonic
+        self._take(told, monotonic)
+        return Heard.JUMPED
+
+    def _take(self, told: datetime, monotonic: float) -> Heard:
+        self.anchor, self._doubt, self._allowance = Anchor(told, monotonic), None, SLACK
+        self._agreed_at = self._corrected_at = monotonic
+        return Heard.TAKEN

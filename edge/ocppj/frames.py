@@ -138,6 +138,14 @@ def encode_json(value: JsonValue) -> str:
     return _ENCODER.encode(value)
 
 
+_TOKEN_OR_BLANKS = re.compile(r'("(?:[^"\\]|\\.)*+")|[ \t\n\r]++')
+
+
+def without_blanks(text: str) -> str:
+    """A JSON text without what stands between its tokens; all numbers and strings are written as before."""
+    return _TOKEN_OR_BLANKS.sub(r"\1", text)
+
+
 def _plain(value: object) -> dict[str, JsonValue] | list[JsonValue]:
     if isinstance(value, Mapping):
         return dict(value)

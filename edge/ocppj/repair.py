@@ -140,12 +140,7 @@ def _decoded(text: str, allowed: AbstractSet[str], done: list[str]) -> JsonValue
     """The value, with the names of what had to be overlooked added to `done`; None when it still cannot be held."""
 
     def members(pairs: list[tuple[str, JsonValue]]) -> dict[str, JsonValue]:
-        value = dict(pairs)
-        if len(value) != len(pairs):
-            if "json_duplicate_key" not in allowed:
-                raise RejectedError("a key stands twice in one object")
-            done.append("json_duplicate_key")
-        return value
+        return _members(pairs, allowed, done)
 
     is_lax = "json_control_characters" in allowed
     try:
@@ -166,8 +161,17 @@ def _decoded(text: str, allowed: AbstractSet[str], done: list[str]) -> JsonValue
         return None
 
 
+def _members(pairs: list[tuple[str, JsonValue]], allowed: AbstractSet[str], done: list[str]) -> dict[str, JsonValue]:
+    value = dict(pairs)
+    if len(value) != len(pairs):
+        if "json_duplicate_key" not in allowed:
+            raise RejectedError("a key stands twice in one object")
+        done.append("json_duplicate_key")
+    return value
+
+
 def _clean(value: JsonValue, allowed: AbstractSet[str], done: list[str]) -> JsonValue:
-    """A copy without NUL and half surrogate pairs. The depth is limited already."""
+    """A copy without NUL and half surrogate pairs, without which two keys may be one. The depth is limited already."""
     if isinstance(value, str):
         for name, pattern, instead in (
             ("json_control_characters", _NUL, ""),
@@ -182,5 +186,9 @@ def _clean(value: JsonValue, allowed: AbstractSet[str], done: list[str]) -> Json
     if isinstance(value, list):
         return [_clean(item, allowed, done) for item in value]
     if isinstance(value, dict):
-        return {str(_clean(key, allowed, done)): _clean(item, allowed, done) for key, item in value.items()}
+        return _members(
+            [(str(_clean(key, allowed, done)), _clean(item, allowed, done)) for key, item in value.items()],
+            allowed,
+            done,
+        )
     return value

@@ -105,6 +105,8 @@ class TcpLine:
         self._client: AsyncModbusTcpClient | None = None
         self._packet = b""
         """What was received last."""
+        self._transaction_id = 0
+        """Of the last question."""
         self._silent_until = float("-inf")
 
     def patience_s(self, count: int, turnaround_s: float) -> float:  # noqa: ARG002 - a network has its own delays
@@ -114,6 +116,10 @@ class TcpLine:
         where = f"{self._host}:{self._port} {question}"
         await self.quiet()
         answer = await self._ask(question, within, where)
+        # to pymodbus an answer with 0 is one to any question
+        if answer.transaction_id != self._transaction_id:
+            self.close()
+            raise ModbusWrongAnswer(f"{where}: answered with transaction id {answer.transaction_id}, not with its own")
         if answer.isError():
             if answer.exception_code in NOBODY_THERE:
                 self._silent_until = asyncio.get_running_loop().time() + GUARD_S
@@ -189,6 +195,7 @@ class TcpLine:
     def _on_packet(self, is_sending: bool, packet: bytes) -> bytes:
         """What pymodbus gets of what was received: nothing that it could not bear."""
         if is_sending:
+            self._transaction_id = int.from_bytes(packet[:2], "big")
             return packet
         self._packet = packet
         return packet if _is_decodable(packet) else b""

@@ -58,21 +58,27 @@ def load_profile(name_or_path: str) -> MeterProfile:
             text = Path(name_or_path).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise ProfileInvalid(f"{source}: cannot be read: {error}") from error
-    elif name_or_path in profile_names():
-        source = f"{name_or_path}.toml"
-        text = resources.files("edge.site").joinpath("meters", source).read_text(encoding="utf-8")
-    else:
+        return profile_from(text, source)
+    return built_in_profile(name_or_path)
+
+
+def built_in_profile(name: str) -> MeterProfile:
+    """One of those that come with the program; no file is opened that a name from outside leads to."""
+    if name not in profile_names():
         raise ProfileInvalid(
-            f"no meter profile {name_or_path!r}; there are {', '.join(profile_names())}, or give the path of a file"
+            f"no meter profile {name!r}; there are {', '.join(profile_names())}, or give the path of a file"
         )
-    return profile_from(text, source)
+    source = f"{name}.toml"
+    return profile_from(resources.files("edge.site").joinpath("meters", source).read_text(encoding="utf-8"), source)
 
 
 def profile_from(text: str, source_name: str) -> MeterProfile:
     """The profile that stands in this text."""
     try:
         document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except RecursionError as error:
+        raise ProfileInvalid(f"{source_name}: not TOML: too many brackets in each other") from error
+    except ValueError as error:  # TOMLDecodeError is one; a number of thousands of digits is none to Python
         raise ProfileInvalid(f"{source_name}: not TOML: {error}") from error
     return parse_profile(document, source_name)
 
@@ -200,7 +206,7 @@ def _check_golden(profile: MeterProfile, golden: "_Table") -> None:
     words: dict[int, int] = {}
     runs = golden.table("regs")
     for start in runs.entries:
-        if re.fullmatch(r"[0-9]+|0x[0-9A-Fa-f]+", start) is None:
+        if re.fullmatch(r"[0-9]{1,5}|0x[0-9A-Fa-f]{1,4}", start) is None:
             raise runs.refuse(start, "an address as the key")
         first = int(start, 16 if start.startswith("0x") else 10)
         for offset, word in enumerate(runs.words(start)):

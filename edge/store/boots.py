@@ -3,6 +3,8 @@
 import sqlite3
 from datetime import UTC, datetime, timedelta
 
+from edge.domain.timekeeping import EARLIEST, Floor, Trust
+
 
 def begin(connection: sqlite3.Connection, wall: datetime, mono_ms: int, trust: str) -> int:
     """A new boot; its number. `trust`: who vouches for the wall clock (`domain/timekeeping.py`)."""
@@ -38,22 +40,30 @@ def offset_ms(connection: sqlite3.Connection, boot_no: int, mono_ms: int) -> int
     return 0 if row is None else int(row[0])
 
 
-def keep_time(connection: sqlite3.Connection, now: datetime) -> None:
-    """A time that was right: the next boot's clock may not be before it."""
+def keep_time(connection: sqlite3.Connection, now: datetime, trust: Trust) -> None:
+    """The time that is acted on, for the next boot's floor; by whom it is vouched for.
+
+    A time that the machine vouches for takes the place of what a CSMS has told.
+    """
+    key = "csms_wall_ms" if trust is Trust.CSMS else "last_wall_ms"
     connection.execute(
-        "INSERT OR REPLACE INTO meta (key, value) VALUES ('last_wall_ms', :now)",
-        {"now": round(now.timestamp() * 1000)},
+        "INSERT OR REPLACE INTO meta (key, value) VALUES (:key, :now)",
+        {"key": key, "now": round(now.timestamp() * 1000)},
     )
+    if trust is not Trust.CSMS:
+        connection.execute("DELETE FROM meta WHERE key = 'csms_wall_ms'")
 
 
-def floor(connection: sqlite3.Connection) -> datetime | None:
-    """The latest time that is known to have been, None in a new store."""
-    row = connection.execute(
-        "SELECT max(at) FROM (SELECT value AS at FROM meta WHERE key = 'last_wall_ms' UNION ALL "
-        "SELECT at_wall_ms FROM (SELECT at_wall_ms, boot_no FROM exchange ORDER BY seq DESC LIMIT 1) "
-        "JOIN boot USING (boot_no) WHERE trust <> 'floor')"
-    ).fetchone()
-    return None if row[0] is None else datetime.fromtimestamp(row[0] / 1000, UTC)
+def floor(connection: sqlite3.Connection) -> Floor:
+    """The latest times that are known to have been."""
+    rows = connection.execute(
+        "SELECT max(at), is_told FROM (SELECT value AS at, key = 'csms_wall_ms' AS is_told FROM meta "
+        "WHERE key IN ('last_wall_ms', 'csms_wall_ms') UNION ALL "
+        "SELECT at_wall_ms, trust = 'csms' FROM (SELECT at_wall_ms, boot_no FROM exchange ORDER BY seq DESC LIMIT 1) "
+        "JOIN boot USING (boot_no) WHERE trust <> 'floor') GROUP BY is_told"
+    ).fetchall()
+    found = {bool(is_told): max(EARLIEST, datetime.fromtimestamp(at / 1000, UTC)) for at, is_told in rows}
+    return Floor(vouched=found.get(False, EARLIEST), told=found.get(True, EARLIEST))
 
 
 def end(connection: sqlite3.Connection, boot_no: int, reason: str) -> None:

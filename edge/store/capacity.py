@@ -107,6 +107,18 @@ def level_now(connection: sqlite3.Connection) -> Level:
     return max(Level(row[1]), level_at((in_file - free) / row[0]))
 
 
+def in_use(connection: sqlite3.Connection) -> float:
+    """Share of the limit that is in use, with all that this unit has written; 0: there is no limit."""
+    row = connection.execute("SELECT most_pages FROM temp.capacity").fetchone()
+    if row is None:
+        return 0.0
+    in_file = int(connection.execute("PRAGMA page_count").fetchone()[0])
+    if in_file < BEGINS_AT[Level.YELLOW] * row[0]:
+        return float(in_file / row[0])  # free pages need not be looked at
+    free = int(connection.execute("PRAGMA freelist_count").fetchone()[0])
+    return float((in_file - free) / row[0])
+
+
 def level_at(share: float, present: Level = Level.GREEN) -> Level:
     """The level for this share of what may be used, when `present` is the one so far."""
     reached = max((level for level, begin in BEGINS_AT.items() if share >= begin), default=Level.GREEN)

@@ -10,7 +10,7 @@ before anyone reads; `load` rolls them forward over the rows since then after a 
 import sqlite3
 from collections.abc import Sequence
 
-from edge.store import capacity
+from edge.store import capacity, shares
 
 
 def load(connection: sqlite3.Connection) -> None:
@@ -22,6 +22,7 @@ def load(connection: sqlite3.Connection) -> None:
     ):
         connection.execute(statement)
     capacity.load(connection)
+    shares.load(connection)
     connection.execute("BEGIN IMMEDIATE")
     settled = settled_seq(connection)
     last = connection.execute("SELECT coalesce(max(seq), 0) FROM exchange").fetchone()[0]

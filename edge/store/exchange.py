@@ -16,11 +16,13 @@ from enum import IntEnum
 from edge.domain.ids import ConnectorNo, TransactionNo
 from edge.jsontypes import JsonValue
 from edge.ocppj.frames import encode_json
-from edge.store import capacity, chains, gaps
+from edge.store import capacity, chains, gaps, shares
 from edge.store.capacity import Level
 
 READ_AS = "read_as"
 """Member of a note: the payload of a text that had to be repaired before it was JSON."""
+ONLY_COPY = '"only_copy":true'
+"""Stands in the notes of a start or a stop that was refused: its charger may have dropped it, so it stays for long."""
 STATION = 0
 """`peer` of rows that concern no charger but the station that we are towards the CSMS."""
 
@@ -145,11 +147,16 @@ _LOAD_NUMBERS = (
 def append(connection: sqlite3.Connection, new: NewExchange) -> int:
     """Store a row at the end of its chains; its number.
 
-    When the store is all but full (`capacity.py`), a row that only tells gets a number, but is not stored.
+    When the store is all but full (`capacity.py`), or is for this charger (`shares.py`), a row that only tells gets a
+    number, but is not stored. Raises BeyondRoom for one that the CSMS is to get, or of which ours is the only copy.
     """
     seq = chains.next_seq(connection)
-    if not new.relay and new.kind is not Kind.DECISION and capacity.level_told(connection) is Level.RED:
-        return seq
+    is_telling = not new.relay and not (new.notes is not None and ONLY_COPY in new.notes)
+    if new.kind is not Kind.DECISION:
+        if is_telling and (capacity.level_told(connection) is Level.RED or shares.is_beyond(connection, new.peer)):
+            return seq
+        if new.kind is Kind.CHARGER_CALL and not is_telling:
+            shares.refuse_beyond(connection, new.peer)
     prev_peer = chains.peer_end(connection, new.peer)
     prev_tx = None if new.tx_no is None else chains.tx_end(connection, new.tx_no)[0]
     connection.execute(
@@ -177,6 +184,7 @@ def append(connection: sqlite3.Connection, new: NewExchange) -> int:
         },
     )
     chains.move_ends(connection, seq, new.peer, new.tx_no, int(new.relay))
+    shares.count(connection, new.peer, shares.size(new.text, new.answer, new.notes))
     return seq
 
 

@@ -12,6 +12,8 @@ import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from edge.store import shares
+
 BY_TX, BY_PEER = 1, 2
 """Bits of `gap.referrers`: the next row (or the end) of its transaction's chain, of its charger's chain."""
 
@@ -43,12 +45,13 @@ def remove(connection: sqlite3.Connection, seqs: Iterable[int]) -> None:
     """
     numbers = json.dumps(sorted(seqs))
     rows = connection.execute(
-        "SELECT seq, tx_no, prev_tx, prev_peer, digest FROM exchange "
+        f"SELECT seq, tx_no, prev_tx, prev_peer, digest, peer, {shares.SIZE} FROM exchange "  # noqa: S608 - a constant
         "WHERE seq IN (SELECT value FROM json_each(:seqs)) ORDER BY seq",
         {"seqs": numbers},
     ).fetchall()
     gaps = _Gaps(connection)
-    for seq, tx_no, prev_tx, prev_peer, digest_ in rows:
+    for seq, tx_no, prev_tx, prev_peer, digest_, peer, size in rows:
+        shares.count(connection, peer, -size)
         gaps.add(seq, prev_tx, prev_peer, BY_PEER if tx_no is None else BY_TX | BY_PEER, digest_)
     # First the rows: on a full disk the gaps take the place that they leave.
     connection.execute("DELETE FROM exchange WHERE seq IN (SELECT value FROM json_each(:seqs))", {"seqs": numbers})

@@ -10,6 +10,7 @@ import errno
 import os
 import shutil
 import sqlite3
+import stat
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
@@ -27,6 +28,12 @@ from edge.store.succession import NONE_GIVEN, Following, Numbers
 
 CHUNK_BYTES = 1024 * 1024
 _READ_FAULTS = {sqlite3.SQLITE_IOERR_READ, sqlite3.SQLITE_IOERR_SHORT_READ, sqlite3.SQLITE_IOERR_CORRUPTFS}
+
+_COMPANIONS_BEGIN = {
+    "-wal": (b"\x37\x7f\x06\x82", b"\x37\x7f\x06\x83"),
+    "-journal": (b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7",),
+}
+"""How SQLite makes them (its file format, 3 and 4.1)."""
 
 Opened = Mapping[str, BinaryIO]
 """The file that is to be put back, and what a crash has left beside it, by `files.COMPANIONS`."""
@@ -56,15 +63,37 @@ class Damaged:
     """As far as they could be read."""
 
 
+def open_part(file: Path) -> int:
+    """A handle to read from, without waiting for whoever would write to a pipe of that name."""
+    handle = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    if stat.S_ISREG(os.fstat(handle).st_mode):
+        return handle
+    os.close(handle)
+    raise OSError(errno.EINVAL, "it is no file", str(file))
+
+
 @contextmanager
-def opened(file: Path) -> Iterator[Opened]:
-    """Raises OSError."""
+def opened(file: Path, open_part: Callable[[Path], int] = open_part) -> Iterator[Opened]:
+    """Raises OSError; Unusable when it is no store, of which nothing must be copied to where others may read it."""
     with ExitStack() as stack:
-        parts = {"": stack.enter_context(file.open("rb"))}
-        for suffix in ("-wal", "-journal"):
+        parts = {"": stack.enter_context(os.fdopen(open_part(file), "rb"))}
+        for suffix, begins in _COMPANIONS_BEGIN.items():
             with suppress(FileNotFoundError):
-                parts[suffix] = stack.enter_context(file.with_name(file.name + suffix).open("rb"))
+                part = stack.enter_context(os.fdopen(open_part(file.with_name(file.name + suffix)), "rb"))
+                if os.pread(part.fileno(), 8, 0).startswith(begins):
+                    parts[suffix] = part  # another would mean nothing to SQLite
+        _require_header(parts)
         yield parts
+
+
+def _require_header(parts: Opened) -> None:
+    """Raises Unusable. Only `require_ours` looks through a log, in which what the header says may still be."""
+    header = os.pread(parts[""].fileno(), 100, 0)
+    if not header.startswith(b"SQLite format 3\0") or len(header) < 100:
+        raise Unusable("it is no SQLite database")
+    found = int.from_bytes(header[68:72], "big")
+    if found != APPLICATION_ID and not (found == 0 and "-wal" in parts):
+        raise Unusable(f"it is no database of ocpp-edge (application_id {found:#x})")
 
 
 @contextmanager

@@ -2,8 +2,9 @@
 
 A session goes as a whole when its newest row may go; it must have ended, and the CSMS must have all of it (or the
 operator dropped the rest). Of a stream without an end the delivered part goes. What waits, what is parked, and
-open sessions stay, however old they are. Candidates are looked for on the read connection, a few hundred rows at a
-time; the unit that removes them looks again, because only the writer knows what is so now.
+open sessions stay, however old they are. What only we have (`exchange.ONLY_COPY`) stays for its time, however full the
+store is. Candidates are looked for on the read connection, a few hundred rows at a time; the unit that removes them
+looks again, because only the writer knows what is so now.
 
 The row in `tx` outlives its messages for as long as its promises need it: by it a repeated start is known, and the id
 that was given to the charger. It is small, so it also stays when the messages had to go before their time.
@@ -15,6 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from edge.store import chains, gaps
+from edge.store.exchange import ONLY_COPY
 
 LOOKED_AT_ONCE = 500
 REMOVED_AT_ONCE = 100
@@ -46,17 +48,27 @@ SELECT e.seq,
   tx.tx_no IS NULL OR (tx.state = 'ended' AND tx.due = 0 AND tx.parked_seq IS NULL)
     OR (tx.kind = 'meter' AND e.seq <= tx.acked_seq),
   CASE WHEN tx.kind = 'meter' THEN NULL ELSE l.at_wall_ms
-    + coalesce((SELECT sync_offset_ms FROM wrong WHERE boot_no = l.boot_no AND l.at_mono_ms < until_mono_ms), 0) END
+    + coalesce((SELECT sync_offset_ms FROM wrong WHERE boot_no = l.boot_no AND l.at_mono_ms < until_mono_ms), 0) END,
+  tx.tx_no IS NULL AND instr(coalesce(e.notes, ''), :only_copy) > 0
 FROM exchange e LEFT JOIN tx ON tx.tx_no = e.tx_no LEFT JOIN exchange l ON l.seq = tx.last_seq
 WHERE e.seq > :after ORDER BY e.seq LIMIT :most
 """
 
 
-def look(connection: sqlite3.Connection, after: int, before_ms: int | None) -> Found:
-    """What may go of the next rows. `before_ms`: only what was stored before that time; None: however new it is."""
-    rows = connection.execute(_LOOK, {"after": after, "most": LOOKED_AT_ONCE}).fetchall()
+def look(
+    connection: sqlite3.Connection, after: int, before_ms: int | None, only_copies_before_ms: int | None = None
+) -> Found:
+    """What may go of the next rows. `before_ms`: only what was stored before that time; None: however new it is.
+
+    `only_copies_before_ms`: the same for texts of which ours is the only copy; None: they stay.
+    """
+    parameters = {"after": after, "most": LOOKED_AT_ONCE, "only_copy": ONLY_COPY}
+    rows = connection.execute(_LOOK, parameters).fetchall()
     going, is_any_old = [], False
-    for seq, at_ms, is_free, last_ms in rows:
+    for seq, at_ms, is_free, last_ms, is_only_copy in rows:
+        if is_only_copy and (only_copies_before_ms is None or at_ms >= only_copies_before_ms):
+            is_any_old = is_any_old or before_ms is None or at_ms < before_ms
+            continue
         is_old = before_ms is None or at_ms < before_ms
         is_any_old = is_any_old or is_old
         if is_free and is_old and (before_ms is None or last_ms is None or last_ms < before_ms):

@@ -2,7 +2,8 @@
 
 From ORANGE on (`capacity.py`) each new value takes the place of the one before it, if that is too near to the one
 before that: so the newest is always kept, and with it the last of each transaction. What was stored before is thinned
-by `edge/housekeeping.py`, oldest transactions first, by the same rule. At RED no more values at intervals are stored.
+by `edge/housekeeping.py`, oldest transactions first, by the same rule. At RED no more values at intervals are stored,
+and before that none of a charger that holds more than its part (`shares.py`).
 Never left out: starts and stops; the first and the last value of a transaction; what is signed or was taken for a
 reason (`dialects/v16/thinning.py`); and the first of a transaction that waits, because it may be on its way.
 Each value left out is counted on its transaction, and the first one leaves a decision in its journal.
@@ -17,7 +18,7 @@ from edge.domain.ids import TransactionNo
 from edge.domain.transactions import OLDEST_BELIEVED_YEAR
 from edge.jsontypes import Payload
 from edge.ocppj.frames import encode_json
-from edge.store import capacity, chains, exchange, gaps
+from edge.store import capacity, chains, exchange, gaps, shares
 from edge.store.capacity import Level
 from edge.store.exchange import STATION, Exchange, Kind, Moment, NewExchange
 
@@ -34,13 +35,19 @@ def admits(connection: sqlite3.Connection, tx_no: TransactionNo, payload: Payloa
     level = capacity.level_now(connection)
     if level < Level.ORANGE:
         return True
-    if level is Level.RED and dialect.periodic(payload) is not None:
+    if (level is Level.RED or _is_beyond(connection, tx_no)) and dialect.periodic(payload) is not None:
         _count(connection, tx_no, 1, at, "not stored")
         return False
     superfluous = _made_superfluous(connection, tx_no)
     if superfluous is not None:
         _leave_out(connection, tx_no, [superfluous], at)
     return True
+
+
+def _is_beyond(connection: sqlite3.Connection, tx_no: TransactionNo) -> bool:
+    """Whether the store counts as full for the charger of this transaction."""
+    charger_no = connection.execute("SELECT charger_no FROM tx WHERE tx_no = :tx", {"tx": tx_no}).fetchone()[0]
+    return charger_no is not None and shares.is_beyond(connection, charger_no)
 
 
 def _made_superfluous(connection: sqlite3.Connection, tx_no: TransactionNo) -> int | None:

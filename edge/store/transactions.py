@@ -124,13 +124,23 @@ def open_on(connection: sqlite3.Connection, connector_no: ConnectorNo) -> Transa
     return None if row is None else _transaction(row)
 
 
-def open_of(connection: sqlite3.Connection, charger_no: ChargerNo) -> list[Transaction]:
-    """All open transactions of a charger."""
+def open_of(connection: sqlite3.Connection, charger_no: ChargerNo, newest: int | None = None) -> list[Transaction]:
+    """The open transactions of a charger, oldest first: all, or so many of the newest."""
     rows = connection.execute(
-        f"{_SELECT} WHERE charger_no = :charger AND state = 'open' AND kind = 'transaction' ORDER BY tx_no",
-        {"charger": charger_no},
+        f"{_SELECT} WHERE charger_no = :charger AND state = 'open' AND kind = 'transaction' "
+        "ORDER BY tx_no DESC LIMIT :most",
+        {"charger": charger_no, "most": -1 if newest is None else newest},
     )
-    return [_transaction(row) for row in rows]
+    return [_transaction(row) for row in rows][::-1]
+
+
+def count_open_of(connection: sqlite3.Connection, charger_no: ChargerNo) -> int:
+    """How many transactions of a charger are open."""
+    row = connection.execute(
+        "SELECT count(*) FROM tx WHERE charger_no = :charger AND state = 'open' AND kind = 'transaction'",
+        {"charger": charger_no},
+    ).fetchone()
+    return int(row[0])
 
 
 def meter_stream(
@@ -153,12 +163,20 @@ def end(
     ended_at: datetime | None,
     meter_stop_wh: int | None,
     reason: str,
+    stop_seq: int | None = None,
 ) -> None:
+    """`stop_seq`: the row of the stop, by which its repetition is known."""
     connection.execute(
-        "UPDATE tx SET state = 'ended', ended_wall_ms = :ended, meter_stop_wh = :meter, end_reason = :reason "
-        "WHERE tx_no = :tx",
-        {"ended": wall_ms(ended_at), "meter": meter_stop_wh, "reason": reason, "tx": tx_no},
+        "UPDATE tx SET state = 'ended', ended_wall_ms = :ended, meter_stop_wh = :meter, end_reason = :reason, "
+        "stop_seq = :stop WHERE tx_no = :tx",
+        {"ended": wall_ms(ended_at), "meter": meter_stop_wh, "reason": reason, "stop": stop_seq, "tx": tx_no},
     )
+
+
+def stop_seq(connection: sqlite3.Connection, tx_no: TransactionNo) -> int | None:
+    """The row of the stop that ended it."""
+    row = connection.execute("SELECT stop_seq FROM tx WHERE tx_no = :tx", {"tx": tx_no}).fetchone()
+    return None if row is None or row[0] is None else int(row[0])
 
 
 def decided(connection: sqlite3.Connection, tx_no: TransactionNo, decision: str, source: str, at_ms: int) -> None:

@@ -145,6 +145,11 @@ class Lanes:
         """Messages that are due, in all lanes."""
         return sum(len(lane.waiting) for lane in self._lanes.values())
 
+    def is_any_held_up(self) -> bool:
+        """Whether a head has to wait for its next attempt."""
+        now = self._clock.monotonic()
+        return any(head.ready_at > now for head in self._heads().values())
+
     def ready_in(self, lane: int) -> float | None:
         """Seconds until the head of a lane may be sent again; None when nothing holds it back."""
         known = self._lanes.get(lane)

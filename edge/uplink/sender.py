@@ -158,9 +158,12 @@ class Sender:
         return await self._outcomes.verdict(transaction, within)
 
     def drain_seconds(self) -> float | None:
-        """Seconds until the lanes are empty at the pace of the last messages; None without a pace."""
+        """Seconds until the lanes are empty at the pace of the last messages.
+
+        None without a pace, and while a refused message holds its lane up: nobody knows how often it will be refused.
+        """
         pace = self._outcomes.pace()
-        if self._connection is None or pace is None:
+        if self._connection is None or pace is None or self._lanes.is_any_held_up():
             return None
         return self._lanes.count() / pace
 

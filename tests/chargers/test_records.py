@@ -31,8 +31,9 @@ from edge.domain.ports import UplinkDown
 from edge.jsontypes import Payload
 from edge.ocppj.frames import Call, call_text
 from edge.ocppj.peer import CallReceived
-from edge.store import chains, connectors, delivery, exchange, remote_starts, report, tokens, transactions
+from edge.store import chains, connectors, delivery, exchange, remote_starts, report, shares, tokens, transactions
 from edge.store.exchange import Exchange, Kind
+from edge.store.shares import BeyondRoom
 from tests.store.givens import Disk, in_one_commit, moment, opened, running
 
 BASE = 7000
@@ -858,3 +859,128 @@ def test_what_is_odd_is_noted_and_counted_once(charger: Speaker) -> None:
     assert charger.values(transaction, meterValue=[jump]).rules == ("register_jumped",)
     assert charger.values(transaction, meterValue=[jump]).is_repeat
     assert charger.status(1, "Available").rules == ("available_while_open",)
+
+
+# --- what a charger may store
+
+
+def odd_stops(charger: Speaker, until: int, **changed: Any) -> int:
+    """Stops that belong to nothing, until one more is not stored; how many were."""
+    for number in range(until):
+        try:
+            charger.stop(900_000 + number, meterStop=number, **changed)
+        except BeyondRoom as error:
+            charger.db.execute("ROLLBACK")
+            assert error.rule is Rule.ALLOWANCE_EXCEEDED
+            return number
+    return until
+
+
+def at_hour(charger: Speaker, hours: float) -> None:
+    """Each message is a second later than the one before; the next is so many hours after the first."""
+    charger.messages = max(charger.messages, round(hours * 3600))
+
+
+def test_of_stops_that_belong_to_nothing_so_many_are_stored_and_no_more(charger: Speaker) -> None:
+    taken = odd_stops(charger, 2000)
+    assert shares.EXTRA_ROWS <= taken <= shares.EXTRA_ROWS * 1.2
+    assert charger.rows() == taken
+    at_hour(charger, 1.5)
+    assert odd_stops(charger, 100) == 100
+
+
+def test_the_allowance_comes_back_one_by_one(charger: Speaker) -> None:
+    odd_stops(charger, 2000)
+    charger.messages += 10
+    assert odd_stops(charger, 10, vendor="ten seconds later") in {1, 2}
+
+
+def test_long_stops_that_belong_to_nothing_use_the_allowance_up_sooner(charger: Speaker) -> None:
+    assert odd_stops(charger, 100, vendor="x" * 100_000) == shares.EXTRA_CHARACTERS // 100_200
+
+
+def test_starts_on_a_connector_with_an_open_session_are_limited_too(charger: Speaker) -> None:
+    with pytest.raises(BeyondRoom):
+        for number in range(1000):
+            charger.start(meterStart=number)
+    assert shares.EXTRA_ROWS < charger.sessions() <= shares.EXTRA_ROWS * 1.2 + 1
+
+
+def test_further_stops_of_one_session_are_limited_too(charger: Speaker) -> None:
+    tx = charger.start().charger_tx
+    charger.stop(int(tx))
+    with pytest.raises(BeyondRoom):
+        for number in range(1000):
+            charger.stop(int(tx), meterStop=1000 + number)
+
+
+def test_an_honest_backlog_is_stored_at_once_with_all_its_repetitions(charger: Speaker) -> None:
+    for number in range(shares.EXTRA_ROWS + 100):
+        tx = charger.start(meterStart=number).charger_tx
+        charger.start(meterStart=number)
+        charger.stop(int(tx), meterStop=number + 1)
+        assert charger.stop(int(tx), meterStop=number + 1).is_repeat
+    assert charger.sessions() == shares.EXTRA_ROWS + 100
+
+
+def test_a_text_of_blanks_is_stored_without_them_and_says_so(charger: Speaker) -> None:
+    tx = charger.start().charger_tx
+    payload = {"transactionId": int(tx), "meterStop": 500, "timestamp": "2026-03-01T13:00:00Z", "reason": 'a \\" b'}
+    compact = call_text("p", "StopTransaction", payload)
+    for blanks, is_kept in ((" " * 60_000, False), (" \n" * 100, True)):
+        text = compact[:-1] + blanks + "]"
+        said = replace(charger.said("StopTransaction", payload), call=Call("p", "StopTransaction", payload, text))
+        notes = records.Notes()
+        row = records.row_of(said, notes)
+        assert row.text == (text if is_kept else compact)
+        assert notes.rules() == (() if is_kept else (Rule.TEXT_PADDED,))
+        assert is_kept or f"{len(text)} characters" in str(row.notes)
+        assert json.loads(row.text)[3] == payload
+
+
+def test_a_number_is_stored_as_it_was_written(charger: Speaker) -> None:
+    text = '[2,"n","DataTransfer",{"vendorId":"a  b","data":"\\u0020","n": 1.50e1' + " " * 5000 + "}]"
+    said = replace(charger.said("DataTransfer", {}), call=Call("n", "DataTransfer", json.loads(text)[3], text))
+    assert records.row_of(said, records.Notes()).text == (
+        '[2,"n","DataTransfer",{"vendorId":"a  b","data":"\\u0020","n":1.50e1}]'
+    )
+
+
+def statements(db: sqlite3.Connection, work: Any) -> int:
+    """How many SQLite ran for this."""
+    ran: list[str] = []
+    db.set_trace_callback(ran.append)
+    work()
+    db.set_trace_callback(None)
+    return len(ran)
+
+
+def test_a_repeated_stop_is_known_without_a_walk_through_what_came_after_it(charger: Speaker) -> None:
+    tx = int(charger.start().charger_tx)
+    charger.stop(tx)
+    for number in range(300):
+        charger.values(tx, minute=number % 60, vendor=number)
+    rows = charger.rows()
+    assert statements(charger.db, lambda: charger.stop(tx)) < 100
+    assert charger.stop(tx).is_repeat
+    assert charger.rows() == rows
+    charger.restarted()
+    assert charger.stop(tx).is_repeat
+    assert statements(charger.db, lambda: charger.stop(tx, meterStop=9)) < 100
+    assert charger.stop(tx, meterStop=9).is_repeat
+
+
+def test_a_stop_without_id_and_token_looks_at_few_sessions(charger: Speaker) -> None:
+    for number in range(200):
+        charger.start(meterStart=number)
+    assert statements(charger.db, lambda: charger.stop(-1, meterStop=50_000_000)) < 200
+
+
+def test_a_boot_names_few_of_many_open_sessions(charger: Speaker) -> None:
+    for number in range(100):
+        charger.start(meterStart=number)
+    said = charger.said("BootNotification", {})
+    in_one_commit(charger.db, lambda db: records.record_boot(db, said, ChargerBooted("v", "m", None, None), {}))
+    (message,) = [note["message"] for note in report.notes_of(charger.last()) if note["rule"] == Rule.BOOT_WHILE_OPEN]
+    assert "S100" in message
+    assert message.endswith("and 92 more have not ended")

@@ -233,6 +233,15 @@ def test_a_listener_without_passwords_lets_chargers_have_none(checked, full):
     assert lines_of(checked(text)[1]) == []
 
 
+def test_a_password_that_no_listener_asks_for_is_a_warning(checked, full):
+    text = full.replace("security_profile = 1 ", "security_profile = 0 ")
+    remarks = [one for one in checked(text)[1] if one.key == "charger[CP-01].password_file"]
+    assert [one.warning for one in remarks] == [True]
+    assert "every [[listener]] has security_profile = 0" in remarks[0].message
+    _, problems = checked(text + '[[listener]]\naddress = "0.0.0.0:8888"\nsecurity_profile = 1\n')
+    assert not any(one.key == "charger[CP-01].password_file" for one in problems)
+
+
 @pytest.mark.parametrize(
     ("profile", "missing"),
     [(0, []), (1, ["password_file"]), (2, ["password_file"]), (3, ["cert_file", "key_file"])],
@@ -318,3 +327,11 @@ def test_a_problem_reads_as_one_line():
         "edge.toml:52: warning: circuit: not enforced"
     )
     assert str(Problem("edge.toml", None, "", "no such file")) == "edge.toml: no such file"
+
+
+def test_a_meter_that_is_called_as_a_command_is_refused_for_it_could_not_be_asked_for(checked, full):
+    config, problems = checked(full.replace('"grid"', '"probe"', 2), known_profiles={"eastron-sdm630", "abb-b23"})
+    assert config is None
+    assert [(key, message) for _, key, message in lines_of(problems)] == [
+        ("meter[probe].id", f'{NAME}, and not "probe", got the string "probe"')
+    ]

@@ -85,10 +85,10 @@ def test_watch_and_follow_ask_for_the_stream_and_wait_as_long_as_it_takes(words,
     assert requested(*words) == Request(words[0], args, stream=True, timeout_s=None)
 
 
-def test_commands_to_a_charger_wait_45_seconds_and_others_60():
+def test_commands_to_a_charger_wait_45_seconds_and_others_20():
     assert requested("start", "CP-01", "--token", "T").timeout_s == 45.0
     assert requested("stop", "S42").timeout_s == 45.0
-    assert requested("status").timeout_s == 60.0
+    assert requested("status").timeout_s == 20.0
 
 
 def test_since_is_an_instant_in_utc_whether_written_as_time_or_as_duration():

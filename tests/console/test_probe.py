@@ -17,11 +17,14 @@ from simulators.meter_bus import Fault, Image, Meter, MeterBus, golden_image
 from edge.__main__ import probe_here
 from edge.console import cli
 from edge.console.arguments import build_parser
+from edge.console.errors import CommandError
 from edge.console.grammar_probe import asked, joined
 from edge.console.render import printer
 from edge.console.table import Page
+from edge.probing import Probing, understood
+from edge.site.installation import Installation
 from tests.console.canned import document, edge
-from tests.site.polling import listening
+from tests.site.polling import LoopClock, listening
 
 OWN_PROFILE = """\
 id = "mine"
@@ -151,6 +154,7 @@ WRONG = [
     (["rtu:///dev/ttyUSB0", "--baudrates", "96"], "96 is no baud rate. They are 300 to 4000000."),
     (["tcp://h", "--profile", "abb"], "no meter profile 'abb'; there are abb-ab, "),
     (["tcp://h", "--profile", "./none.toml"], "cannot read ./none.toml: No such file"),
+    (["tcp://h", "--profile", "/dev/zero"], "/dev/zero is no profile: it has more than 16384 characters"),
     (["tcp://h", "--within", "0s"], "'0s' is not a duration such as 30s or 5m"),
     (["tcp://h", "--within", "2d"], "That is no time to search for. It is up to 24 hours."),
     (["tcp://h", "--within", "soon"], "'soon' is not a duration"),
@@ -174,6 +178,45 @@ def test_a_mistake_in_ones_own_profile_is_told_with_file_and_key(tmp_path, capsy
     output = capsys.readouterr()
     assert f"{tmp_path}/mine.toml: phases: expected a whole number from 1 to 3, found 4." in output.err
     assert json.loads(output.out)["error"]["code"] == "usage"
+
+
+@pytest.mark.parametrize("where", ["/", "./", "../"])
+def test_a_daemon_opens_no_file_that_a_client_names(where, tmp_path, monkeypatch):
+    (tmp_path / "in").mkdir()
+    monkeypatch.chdir(tmp_path / "in")
+    file = {"/": tmp_path / "in", "./": tmp_path / "in", "../": tmp_path}[where] / "mine.toml"
+    file.write_text(OWN_PROFILE)
+    named = str(file) if where == "/" else f"{where}mine.toml"
+    for name in (named, "mine.toml", "../meters/abb-ab", "abb-ab.toml"):
+        with pytest.raises(CommandError, match="no meter profile") as refused:
+            understood({"address": "tcp://h", "profile": name})
+        assert refused.value.code == "usage"
+    assert understood({"address": "tcp://h", "profile": named, "profile_text": OWN_PROFILE}).profiles[0].id == named
+
+
+async def test_a_pipe_that_is_named_as_a_profile_stops_no_daemon(tmp_path):
+    os.mkfifo(tmp_path / "pipe.toml")
+    with pytest.raises(CommandError, match="no meter profile"):
+        async for _ in Probing(Installation([], LoopClock(), lambda *_: None), LoopClock()).probe(
+            {"address": "tcp://h", "profile": str(tmp_path / "pipe.toml")}
+        ):
+            pass
+
+
+HOSTILE = {
+    "too long": ("#" * 16_385, "longer than a profile may be"),
+    "brackets": ("a = " + "[" * 10_000, "too many brackets"),
+    "tables": ("a = " + "{b=" * 5000, "too many brackets"),
+    "dots": ("phases = 1\na" + ".a" * 8000 + " = 1", "x.toml:2: more than 100 dots in a line"),
+    "digits": ("a = " + "9" * 10_000, "not TOML"),
+    "address": (OWN_PROFILE + f"[golden.regs]\n{'9' * 5000} = [1]\n[golden.expect]\n", "an address as the key"),
+}
+
+
+@pytest.mark.parametrize(("text", "complaint"), HOSTILE.values(), ids=list(HOSTILE))
+def test_a_profile_that_nobody_wrote_in_good_faith_is_refused(text, complaint):
+    with pytest.raises(CommandError, match=complaint):
+        understood({"address": "tcp://h", "profile": "./x.toml", "profile_text": text})
 
 
 # ── without a daemon ──────────────────────────────────────────────────────────────────────────

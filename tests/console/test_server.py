@@ -371,3 +371,20 @@ async def test_interrupted_watch_exits_130_quietly_and_ends_its_stream(server, s
     out, err = await edge.communicate()
     assert (edge.returncode, out, err) == (130, b"", b"")
     await site.stream_closed.wait()
+
+
+async def test_a_client_that_takes_its_last_lines_slowly_harms_nobody(server):
+    """After close() asyncio still sends what had been waiting, and then its transport fails at abort()."""
+    reader, writer = await asyncio.open_unix_connection(server, limit=1024)
+    writer.write(json.dumps({"command": "count", "args": {"to": 40_000}, "stream": True}).encode() + b"\n")
+    lines = 0
+    async with asyncio.timeout(30):
+        while await reader.readline():
+            lines += 1
+            if lines % 400 == 0:
+                await asyncio.sleep(0.005)
+    assert lines == 40_000
+    writer.close()
+    async with connected(server) as client:
+        client.ask("echo")
+        assert (await client.hear())["v"] == 1

@@ -99,6 +99,22 @@ def test_an_answer_that_names_its_action_is_an_answer():
         assert found is None or not isinstance(found[0], CallResult)
 
 
+@pytest.mark.parametrize(
+    ("text", "payload"),
+    [
+        ('[2,"1","Authorize",{"idTag":"A","idTag\\u0000":"B"}]', {"idTag": "B"}),
+        ('[2,"1","Authorize",{"\\ud800":"A","\\udfff":"B"}]', {"\ufffd": "B"}),
+        ('[2,"1","Authorize",{"a":[{"idTag":"A","idTag\\u0000":"B"}]}]', {"a": [{"idTag": "B"}]}),
+    ],
+)
+def test_two_keys_that_become_one_are_a_key_that_stands_twice(text, payload):
+    assert mended(text, CHARGER_LIMITS, ALL - {"json_duplicate_key"}) is None
+    found = mended(text, CHARGER_LIMITS, ALL)
+    assert found is not None
+    assert found[0].payload == payload
+    assert "json_duplicate_key" in found[1]
+
+
 @given(any_json, st.sampled_from(["", ",", "]", "}", "\0", '"', "[", '{"a":,']))
 def test_what_is_mended_holds_the_limits_of_what_is_parsed(value, noise):
     text = json.dumps([2, "1", "X", {"v": value}]) + noise

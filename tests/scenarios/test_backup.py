@@ -330,6 +330,8 @@ async def test_the_command_line_behaves_on_a_terminal_through_a_pipe_and_with_wr
             ((str(target), "extra"), 2, "extra"),
             ((str(target),), 1, "exists already"),
             ((str(folder),), 1, "is a folder"),
+            (("-",), 2, "A backup is written to a file"),
+            (("-", "--force"), 2, "./-"),
             ((str(folder / "no" / "file"),), 1, "no folder"),
             (("/dev/null", "--force"), 1, "no ordinary file"),
             ((str(folder / "edge.db"), "--force"), 1, "a store in use"),

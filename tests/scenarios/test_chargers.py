@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+from dataclasses import replace
 
 import pytest
 from simulators.charger import Charger
@@ -53,6 +54,37 @@ async def test_only_a_known_charger_with_its_password_gets_in(folder, identity, 
     config = configuration(folder, chargers=chargers, security_profile=1, unknown="reject")
     async with Site(config).running() as site:
         assert await handshake(f"{site.url}/{identity}", additional_headers=headers) == status
+
+
+async def test_a_charger_that_has_a_password_shows_it_on_every_listener(folder):
+    """A listener of profile 0 is for those that have none: or anybody could take the place of the others there."""
+    chargers = (ChargerSettings("CP-01", password=KEY), ChargerSettings("OPEN"))
+    config = configuration(folder, chargers=chargers, security_profile=1)
+    asking = config.listeners[0]
+    config = replace(config, listeners=(replace(asking, security_profile=0), asking))
+    async with Site(config).running() as site:
+        for port in site.daemon.charger_ports:
+            url = f"ws://127.0.0.1:{port}/ocpp/CP-01"
+            assert await handshake(url) == 401
+            assert await handshake(url, additional_headers=basic("CP-01", b"wrong")) == 401
+            assert await handshake(url, additional_headers=basic("CP-01", KEY)) == 101
+        without, asking_port = site.daemon.charger_ports
+        assert await handshake(f"ws://127.0.0.1:{without}/ocpp/OPEN") == 101
+        assert await handshake(f"ws://127.0.0.1:{without}/ocpp/OPEN", additional_headers=basic("OPEN", KEY)) == 101
+        assert await handshake(f"ws://127.0.0.1:{asking_port}/ocpp/OPEN") == 401
+
+
+async def test_a_charger_that_was_adopted_with_a_password_shows_it_where_none_is_asked_for(folder):
+    async with Site(configuration(folder)).running() as site:
+        knocking = Charger("NEW", site.url, password=KEY, meter_interval_s=0)
+        async with knocking.running():
+            await site.until(
+                "chargers", lambda d: [c for c in d["chargers"] if c["state"] == "pending" and c["vendor"]]
+            )
+            await site.ask("adopt", charger="NEW")
+    async with Site(site.config).running() as site:  # as the store has it
+        assert await handshake(f"{site.url}/NEW") == 401
+        assert await handshake(f"{site.url}/NEW", additional_headers=basic("NEW", KEY)) == 101
 
 
 async def test_a_password_is_nowhere_in_the_store(folder):

@@ -79,3 +79,34 @@ def test_a_machine_that_nobody_vouches_for_says_so():
         assert datetime.fromisoformat(status["at"]) >= EARLIEST
 
     simulate(story, machine_wall=PAST, how_clock_was_set=unsynchronised, has_cloud=False)
+
+
+def test_a_csms_that_jumps_is_doubted_then_believed_and_costs_no_history_for_an_hour():
+    async def unsynchronised():
+        return Trust.FLOOR
+
+    async def story(site, loop):
+        async def ours():
+            return datetime.fromisoformat((await site.ask("status"))["at"])
+
+        async def removed():
+            return (await site.ask("status"))["store"]["removed"]
+
+        true_now = site.csms.utc_now
+        (charger,) = site.chargers
+        await charger.plug_in(1)
+        await charger.start_session(1, "A", authorize=False)
+        await charger.stop_session(1)
+        await asyncio.sleep(4000)
+        site.csms.utc_now = lambda: true_now() + timedelta(days=1000)
+        await asyncio.sleep(500)
+        assert abs(await ours() - true_now()) < timedelta(minutes=1)
+        while await ours() - true_now() < timedelta(days=999):
+            await asyncio.sleep(60)
+        assert "clock_differs" in [alarm["code"] for alarm in (await site.ask("status"))["alarms"]]
+        await asyncio.sleep(3500)
+        assert await removed() == 0
+        await asyncio.sleep(8000)
+        assert await removed() > 0  # it has vouched for an hour
+
+    simulate(story, machine_wall=PAST, how_clock_was_set=unsynchronised, retention_days=30)

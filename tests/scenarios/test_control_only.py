@@ -4,6 +4,8 @@ import asyncio
 
 from simulators.charger import Charger
 
+from edge.console.render_site import status as site_status
+from edge.console.table import Page
 from edge.store.lock import StoreTaken
 from edge.store.migration import StoreUnusable
 from tests.scenarios.site import IDENTITY, ChargerSettings, DaemonProcess, Site, configuration, free_port
@@ -43,7 +45,18 @@ async def test_a_damaged_store_leaves_the_chargers_connected_and_promises_them_n
             assert charger.queue  # said twice, and still to be said
             status = await site.ask("status")
             assert "store_unusable" in alarm_codes(status)
-            assert status["backlog"]["messages"] == 0
+            # What is not known is not called empty.
+            for command, words in (
+                ("sessions", {}),
+                ("session", {"session": "S1"}),
+                ("queue", {}),
+                ("trace", {"subject": "S1"}),
+            ):
+                error = (await site.ask(command, **words))["error"]
+                assert error["code"] == "store_unusable" and "edge status" in error["hint"]
+            shown = "\n".join(site_status(status, Page(None, colour=False)))
+            assert "backlog   not known" in shown and "control-only mode: nothing is stored" in shown
+            assert "No connectors yet" not in shown
         # the CSMS hears of connector 0 only: numbers that are not known may not be guessed
         await csms.wait_for(lambda: len(csms.calls("StatusNotification")) > statuses_before)
         told = [one.payload for one in csms.calls("StatusNotification")[statuses_before:]]

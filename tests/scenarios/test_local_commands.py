@@ -142,7 +142,7 @@ async def test_a_charger_that_is_away_unknown_or_retired_is_told_apart(folder, c
         assert code == "rejected" and words.startswith("CP-01 is not connected.")
         await site.ask("forget", charger="CP-01")
         code, words = await refusal(site, command, charger="CP-01", **args)
-        assert code == "rejected" and words.startswith("CP-01 is retired.")
+        assert code == "rejected" and words.startswith("CP-01 is retired; edge adopt CP-01 takes it back.")
 
 
 # --- availability

@@ -82,18 +82,19 @@ def test_an_outage_in_a_small_store_costs_resolution_and_no_session():
                 await first.send_meter_values(1)
                 await asyncio.sleep(30)
         assert found["store"]["level"] in ("green", "yellow")
-        # Until there is nothing more to thin.
+        # Until there is nothing more to thin. Both fill it: of one alone nothing would be stored from 90 % on.
+        await second.plug_in(1)
+        await second.start_session(1, "OTHER", authorize=False)
         while (found := await status(site))["store"]["level"] != "orange":
             await triggered(site, first, 1)
-            await asyncio.sleep(15)
+            await triggered(site, second, 1)
+            await asyncio.sleep(30)
         (message,) = filling(found)
         assert "thinned to one in 15 minutes" in message
         assert "store.max_size_mb" in message
 
         # Half a day more of the same costs next to nothing: what comes is thinned as well.
         waiting, used = found["backlog"]["messages"], found["store"]["bytes"]
-        await second.plug_in(1)
-        await second.start_session(1, "OTHER", authorize=False)
         for _ in range(12 * 120):
             await first.send_meter_values(1)
             await asyncio.sleep(30)
@@ -105,8 +106,9 @@ def test_an_outage_in_a_small_store_costs_resolution_and_no_session():
 
         # Values that must not be thinned fill it up; then nothing but starts and stops is stored.
         while await level(site) != "red":
+            await triggered(site, first, 1)
             await triggered(site, second, 1)
-            await asyncio.sleep(1)
+            await asyncio.sleep(2)
         before = (await status(site))["backlog"]["messages"]
         for _ in range(30):
             second.add_energy(1, 100)

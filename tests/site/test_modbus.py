@@ -91,7 +91,7 @@ async def test_an_answer_that_comes_too_late_is_not_taken_for_the_next_one():
     connections = 0
 
     async def slow_gateway(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Misses the first deadline, answers questions in order and without their transaction ids."""
+        """Misses the first deadline, answers questions in order and with the transaction ids of the newest."""
         nonlocal connections
         connections += 1
         questions: list[bytes] = []
@@ -100,7 +100,7 @@ async def test_an_answer_that_comes_too_late_is_not_taken_for_the_next_one():
             if connections == 1 and len(questions) == 1:
                 continue
             asked = questions.pop(0)
-            writer.write(b"\x00\x00" + frame(asked, b"\x04\x02" + asked[8:10])[2:])
+            writer.write(frame(request, b"\x04\x02" + asked[8:10]))
 
     async with linked(slow_gateway) as link:
         with pytest.raises(ModbusSilent):
@@ -197,11 +197,27 @@ async def test_an_answer_of_another_unit_is_wrong():
             await link.read(4, 0, 1, unit=1)
 
 
-async def test_an_answer_that_comes_twice_is_not_kept_for_the_next_question():
-    """Of a gateway that knows no transaction ids, so that nothing tells the second one from the next answer."""
+@pytest.mark.parametrize("pdu", [b"\x04\x02\x00\x07", b"\x84\x0b"], ids=["words", "exception"])
+@pytest.mark.parametrize("wrong", [b"\x00\x00", b"\x12\x34"], ids=["0", "another"])
+async def test_an_answer_with_another_transaction_id_is_wrong(wrong, pdu):
+    """0 is another one, too: it may be the answer to any earlier question."""
+    connections = 0
 
+    async def forgetful(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        while request := await reader.read(12):
+            writer.write(wrong + frame(request, pdu)[2:] if connections == 1 else frame(request, b"\x04\x02\x00\x09"))
+
+    async with linked(forgetful) as link:
+        with pytest.raises(ModbusWrongAnswer, match="transaction id|no answer to it"):
+            await link.read(4, 0, 1, unit=1)
+        assert await link.read(4, 0, 1, unit=1) == (9,), "over a new connection"
+
+
+async def test_an_answer_that_comes_twice_is_not_kept_for_the_next_question():
     def answer(request: bytes) -> bytes:
-        one = b"\x00\x00" + frame(request, b"\x04\x02" + request[8:10])[2:]
+        one = frame(request, b"\x04\x02" + request[8:10])
         return one + one
 
     async with device(answer) as link:

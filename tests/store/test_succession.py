@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from edge.domain.ids import ChargerId, CsmsTransactionId, IdToken
+from edge.domain.timekeeping import Trust
 from edge.store import (
     boots,
     chains,
@@ -230,20 +231,20 @@ def test_tokens_and_settings_are_as_they_are_now(store: Path, tmp_path: Path) ->
         tokens.learn(db, IdToken("LOST-CARD"), "Accepted", None, None, 1)
         boots.set_station_setting(db, "HeartbeatInterval", "60")
         boots.set_station_setting(db, "WebSocketPingInterval", "10")
-        boots.keep_time(db, NOON)
+        boots.keep_time(db, NOON, Trust.NTP)
     copy = copied(store, tmp_path / "copy.db")
     with closing(opened(store)) as db:
         tokens.learn(db, IdToken("LOST-CARD"), "Blocked", None, None, 2)
         tokens.learn(db, IdToken("NEW"), "Accepted", None, None, 2)
         boots.set_station_setting(db, "HeartbeatInterval", "90")
-        boots.keep_time(db, NOON + timedelta(days=1))
+        boots.keep_time(db, NOON + timedelta(days=1), Trust.NTP)
     restored(copy, store)
     with closing(opened(store)) as db:
         assert db.execute("SELECT shown, status FROM token ORDER BY shown").fetchall() == [
             ("LOST-CARD", "Blocked"), ("NEW", "Accepted")
         ]  # fmt: skip
         assert boots.station_settings(db) == {"HeartbeatInterval": "90", "WebSocketPingInterval": "10"}
-        assert boots.floor(db) == NOON + timedelta(days=1)
+        assert boots.floor(db).vouched == NOON + timedelta(days=1)
 
 
 def test_what_the_csms_has_got_since_is_not_sent_again(store: Path, copy: Path) -> None:

@@ -15,6 +15,9 @@ from edge.domain.events import (
 )
 from edge.jsontypes import JsonValue, Payload
 
+LONGEST = 200
+"""Characters of one entry; all of them are in `edge trace --raw`."""
+
 
 def call(action: str, payload: Payload) -> str:
     """What a request says."""
@@ -62,7 +65,8 @@ def decision(text: str) -> str:
 
 
 def _members(payload: Payload) -> str:
-    return ", ".join(f"{key} {_short(value)}" for key, value in payload.items())[:200]
+    words = ", ".join(f"{key} {_short(value)}" for key, value in payload.items())
+    return words if len(words) <= LONGEST else f"{words[: LONGEST - 2]} …"
 
 
 def _short(value: JsonValue) -> str:
