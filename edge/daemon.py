@@ -16,10 +16,10 @@ from enum import StrEnum
 from functools import partial
 
 import structlog
-from websockets.asyncio.server import Server
 
 from edge import __version__
 from edge.assembly import Assembly, Service, assemble
+from edge.chargers.server import ChargerServer
 from edge.clock import SiteClock
 from edge.config import Config, Problem
 from edge.config.in_force import InForce
@@ -152,7 +152,7 @@ class Daemon:
             lambda db: boots.begin(db, clock.utc_now(), round(clock.monotonic() * 1000), clock.trust)
         )
         async with asyncio.TaskGroup() as tasks:
-            servers, services = await self._start(store, boot_no, why_control_only, tasks)
+            chargers, services = await self._start(store, boot_no, why_control_only, tasks)
             watch = self._until_disk_works() if why_control_only is not None else self._guard(store)
             services.append(tasks.create_task(watch))
             services.append(tasks.create_task(clock.run(store, boot_no)))
@@ -164,10 +164,7 @@ class Daemon:
             if self._ending is not Ending.REOPEN:
                 world.notify("STOPPING=1")
             self._log.info("leaving", ending=self._ending)
-            for server in servers:
-                server.close(code=1001, reason="the controller restarts")
-            for server in servers:  # all at once: a charger that says nothing is waited for only once
-                await server.wait_closed()
+            await chargers.close()
             while pending := [service for service in services if not service.done()]:
                 for service in pending:
                     service.cancel()
@@ -182,7 +179,7 @@ class Daemon:
 
     async def _start(
         self, store: Store, boot_no: int, why_control_only: str | None, tasks: asyncio.TaskGroup
-    ) -> tuple[list[Server], list["asyncio.Task[None]"]]:
+    ) -> tuple[ChargerServer, list["asyncio.Task[None]"]]:
         """Join the parts and let them run; first the listeners, so that chargers wait for nothing."""
 
         def in_background(work: Coroutine[None, None, None]) -> None:
@@ -201,15 +198,14 @@ class Daemon:
         )
         self.inside = parts.inside
         warm_up("1.6", WARM)
-        servers = await parts.chargers.open()
-        self.charger_ports = [server.sockets[0].getsockname()[1] for server in servers]
+        self.charger_ports = await parts.chargers.open()
         # chargers find the next life where they found this one, also on a port that was free to choose
         self._in_force.bind(self._on_our_ports(self._in_force()))
         self._watchdog.life = Life(store, parts.vitals, parts.inside.sentence)
         running = [tasks.create_task(self._serve(name, run)) for name, run in parts.services.items()]
         if parts.console is not None:
             running.append(await _open(parts.console, tasks))
-        return servers, running
+        return parts.chargers, running
 
     def _read_again(self) -> tuple[Config | None, tuple[Problem, ...]]:
         config, problems = self._read()

@@ -21,12 +21,14 @@ from edge.store.migration import StoreUnusable
 from edge.world import real_world
 
 DONE, FAILED, INVALID = 0, 1, 2
+OURS = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
+"""What would end a process that does not listen yet, or no more: it waits until `_with_signals` does, in this process
+or in the one that takes its place. Every thread starts with them blocked; only the main one ever hears them."""
 
 
 def main(config_path: Path) -> int:
     """`edge run`: the exit code. 2: the configuration is invalid; 1: the daemon could not start or had to give up."""
-    # A SIGHUP before anyone listens for it would end us; so it waits until `_with_signals` does.
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
+    signal.pthread_sigmask(signal.SIG_BLOCK, OURS)
     config, problems = _check(config_path)
     for problem in problems:
         _say(str(problem))
@@ -80,8 +82,8 @@ async def _with_signals(daemon: Daemon) -> Ending:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, daemon.leave)
     loop.add_signal_handler(signal.SIGHUP, daemon.reload)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, OURS)
     try:
         return await daemon.run()
     finally:
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})  # it waits for our next process, if there is one
+        signal.pthread_sigmask(signal.SIG_BLOCK, OURS)

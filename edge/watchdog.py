@@ -88,18 +88,24 @@ class Watchdog:
             await asyncio.Event().wait()
         wanted = self._world.watchdog
         every = STATUS_EVERY if wanted is None else min(STATUS_EVERY, wanted / 3)
+        woke = self._clock.monotonic()
         while True:
             if wanted is not None:
                 self._ping()
             self._ask_store()
-            await self._watch_loop(self._clock.monotonic() + every)
+            woke = await self._watch_loop(woke, woke + every)
 
-    async def _watch_loop(self, until: float) -> None:
-        """Sleep in short steps; each that ends late says how late the loop was."""
-        while (now := self._clock.monotonic()) < until:
-            due = min(now + LOOK_EVERY, until)
-            await asyncio.sleep(due - now)
-            self._worst_lag = max(self._worst_lag, self._clock.monotonic() - due)
+    async def _watch_loop(self, woke: float, until: float) -> float:
+        """Sleep in short steps; each that ends late says how late the loop was. When the last one ended.
+
+        A step is counted from the end of the one before it: what held us between two of them is lateness as well.
+        """
+        while woke < until:
+            due = min(woke + LOOK_EVERY, until)
+            await asyncio.sleep(due - self._clock.monotonic())
+            woke = self._clock.monotonic()
+            self._worst_lag = max(self._worst_lag, woke - due)
+        return woke
 
     def _ping(self) -> None:
         worst, self._worst_lag = self._worst_lag, 0.0

@@ -78,9 +78,9 @@ def notify_service_manager(state: str) -> None:
         address = "\0" + address[1:]
     with (
         socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sender,
-        contextlib.suppress(OSError),  # whoever listened there has gone: no reason to stop serving the site
+        contextlib.suppress(OSError),  # nobody listens there, or does not keep up: no reason to stop serving the site
     ):
-        sender.sendto(state.encode(), address)
+        sender.sendto(state.encode(), socket.MSG_DONTWAIT, address)
 
 
 def watchdog_seconds() -> float | None:

@@ -8,7 +8,7 @@ door meets `server.py`.
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Hashable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -95,7 +95,7 @@ class Turns:
 class Door:
     """Makes the connections of one listener, and lets them in."""
 
-    def __init__(self, listener: Listener, clock: Clock, threshold: Threshold) -> None:
+    def __init__(self, listener: Listener, clock: Clock, threshold: "Threshold[ServerConnection]") -> None:
         self.listener = listener
         self.port = listener.port
         """The one that the system has chosen, where the file leaves it free."""
@@ -223,6 +223,8 @@ class DoorConnection(ServerConnection):
         super().__init__(protocol, server, **options)
         self._door = door
         self._is_let_in = False
+        self.judged_as: Hashable = None
+        """What was known of the charger when it was let in; None: nothing."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)

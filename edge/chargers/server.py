@@ -5,6 +5,7 @@ unknown chargers may be adopted (`unknown = "pending"`), they may knock without 
 A charger that has a password shows it on every listener: one of security profile 0 is for those that have none.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from http import HTTPStatus
 
@@ -13,7 +14,7 @@ from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
-from edge.chargers.door import CLOSE_WITHIN, TLS_WITHIN, Door, papers_of
+from edge.chargers.door import CLOSE_WITHIN, TLS_WITHIN, Door, DoorConnection, papers_of
 from edge.chargers.intake import Parts
 from edge.chargers.link import ChargerLink
 from edge.chargers.roster import Roster
@@ -62,6 +63,8 @@ class ChargerServer:
         self._adopt = adopt
         self.doors: list[Door] = []
         """Of the listeners, in file order, once they are open."""
+        self._servers: list[Server] = []
+        self._threshold = Threshold[ServerConnection]()
         self._log = structlog.get_logger("edge.chargers")
 
     @property
@@ -69,11 +72,38 @@ class ChargerServer:
         """In force now."""
         return self._config().chargers
 
-    async def open(self) -> list[Server]:
-        """Start to listen on all; raises OSError naming the address when one is taken, or CertificateUnusable."""
-        threshold = Threshold()
-        self.doors = [Door(listener, self._clock, threshold) for listener in self._config().listeners]
-        return [await self._listen(door) for door in self.doors]
+    async def open(self) -> list[int]:
+        """Listen on all, in file order, and on which ports.
+
+        Raises OSError naming the address when one is taken, or CertificateUnusable.
+        """
+        self.doors = [Door(listener, self._clock, self._threshold) for listener in self._config().listeners]
+        for door in self.doors:
+            self._servers.append(await self._listen(door))
+        return [door.port for door in self.doors]
+
+    async def close(self) -> None:
+        """Tell all chargers that we leave, and be gone a few seconds later, whoever answers or not."""
+        for server in self._servers:
+            server.close(code=1001, reason="the controller restarts")
+        for connection in self._threshold.waiting():  # what has not even logged in has no claim to be waited for
+            connection.transport.abort()
+        if await self._are_closed():
+            return
+        for server in self._servers:
+            for connection in server.all_connections:
+                connection.transport.abort()
+        if not await self._are_closed():
+            self._log.error("listener_not_closed", consequence="what still ran for its chargers is cancelled")
+
+    async def _are_closed(self) -> bool:
+        try:
+            async with asyncio.timeout(CLOSE_WITHIN):
+                for server in self._servers:
+                    await server.wait_closed()
+        except TimeoutError:
+            return False
+        return True
 
     def renew_certificates(self, config: Config) -> list[str]:
         """Take into use what the files hold now; the addresses whose certificate is another one than before.
@@ -129,6 +159,8 @@ class ChargerServer:
                 return connection.respond(HTTPStatus.NOT_FOUND, "no charger identity in the path\n")
             charger = ChargerId(name)
             enrolment = self._roster.enrolment(charger)
+            assert isinstance(connection, DoorConnection)
+            connection.judged_as = enrolment
             credentials = handshake.basic_credentials(request.headers.get("Authorization"))
             if enrolment is None:
                 return self._admit_unknown(connection, charger, credentials, door)
@@ -215,6 +247,11 @@ class ChargerServer:
         credentials = handshake.basic_credentials(socket.request.headers.get("Authorization"))
         password = None if credentials is None else credentials[1]
         enrolment = self._roster.enrolment(charger)
+        assert isinstance(socket, DoorConnection)
+        if socket.judged_as != enrolment:
+            # Since its request was read somebody has adopted it, say: nobody has asked it for the password it now has.
+            await socket.close(1012, "what is known of this charger has just changed: connect again")
+            return
         charger_no = None if enrolment is None else enrolment.no
         if charger_no is None and self._defaults.unknown == "accept" and not self._roster.is_retired(charger):
             charger_no = await self._adopt(charger, password)

@@ -10,8 +10,12 @@ import resource
 from collections import Counter, OrderedDict
 from collections.abc import Hashable
 from ipaddress import IPv6Address, ip_address
+from typing import Generic, TypeVar
 
 from edge.domain.ports import Clock
+
+Waiting = TypeVar("Waiting", bound=Hashable)
+"""A connection."""
 
 PER_ADDRESS = 64
 """A hundred chargers behind one router get in on their second attempt; a stranger holds no more than this."""
@@ -22,17 +26,17 @@ LINES_PER_QUIET = 30
 """So many lines in that time, from however many addresses."""
 
 
-class Threshold:
+class Threshold(Generic[Waiting]):
     """Of all listeners together."""
 
     def __init__(self, altogether: int | None = None) -> None:
         self.altogether = _altogether() if altogether is None else altogether
         self.per_address = min(PER_ADDRESS, max(1, self.altogether // 4))
-        self._addresses: dict[Hashable, str] = {}
+        self._addresses: dict[Waiting, str] = {}
         """By connection: those that wait."""
         self._waiting: Counter[str] = Counter()
 
-    def enter(self, connection: Hashable, address: str) -> str | None:
+    def enter(self, connection: Waiting, address: str) -> str | None:
         """None: it may wait. Else why it may not."""
         network = network_of(address)
         if self._waiting[network] >= self.per_address:
@@ -43,7 +47,7 @@ class Threshold:
         self._waiting[network] += 1
         return None
 
-    def leave(self, connection: Hashable) -> None:
+    def leave(self, connection: Waiting) -> None:
         """It is served, or gone."""
         network = self._addresses.pop(connection, None)
         if network is None:
@@ -52,8 +56,8 @@ class Threshold:
         if self._waiting[network] == 0:
             del self._waiting[network]
 
-    def waiting(self) -> int:
-        return len(self._addresses)
+    def waiting(self) -> list[Waiting]:
+        return list(self._addresses)
 
 
 def _altogether() -> int:

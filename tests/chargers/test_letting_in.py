@@ -4,12 +4,17 @@ import asyncio
 from datetime import UTC, datetime
 
 import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed
 
-from edge.chargers.roster import Roster
+from edge.chargers.roster import Enrolment, Roster
+from edge.chargers.server import ChargerServer
 from edge.config import Config, Listener, Site
-from edge.domain.ids import ChargerId
+from edge.domain.ids import ChargerId, ChargerNo
 from edge.fleet import Fleet
+from edge.ocppj.handshake import hash_password
 from edge.store import boots
+from tests.scenarios import site as scenario
 from tests.store.givens import moment, running
 
 NOW = datetime(2026, 11, 21, 9, tzinfo=UTC)
@@ -112,3 +117,23 @@ async def test_nothing_is_remembered_of_strangers_who_have_gone(roster):
     roster.detach(first)
     roster.detach(second)
     assert roster._presence == {}
+
+
+async def test_who_is_adopted_during_another_handshake_under_its_name_has_to_show_its_password_there(monkeypatch):
+    select = ChargerServer._select
+
+    def adopted_meanwhile(server, connection, offered):
+        secrets = (hash_password(b"a secret of one of them", b"salt"),)
+        server._roster.enrol(CHARGER, Enrolment(ChargerNo(1), secrets))
+        return select(server, connection, offered)
+
+    monkeypatch.setattr(ChargerServer, "_select", adopted_meanwhile)
+    with scenario.short_folder() as folder:
+        async with (
+            scenario.Site(scenario.configuration(folder)).running() as site,
+            connect(f"{site.url}/{CHARGER}", subprotocols=["ocpp1.6"]) as stranger,
+        ):
+            with pytest.raises(ConnectionClosed) as closed:
+                async with asyncio.timeout(5):
+                    await stranger.recv()
+            assert closed.value.rcvd.code == 1012

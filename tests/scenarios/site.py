@@ -142,7 +142,7 @@ class DaemonProcess:
 
     def __init__(self, folder: Path, toml: str, **environment: str) -> None:
         self.folder = folder
-        self.environment = {**os.environ, **environment}
+        self.environment = {**os.environ, "PYTHONFAULTHANDLER": "1", **environment}
         self.file = folder / "edge.toml"
         self.file.write_text(toml)
         self.socket = folder / "edge.sock"
@@ -170,8 +170,8 @@ class DaemonProcess:
         return self._process.pid
 
     def signal(self, number: signal.Signals) -> None:
-        assert self._process is not None
-        self._process.send_signal(number)
+        # Not `send_signal`: it would take the exit code away from asyncio, which then makes one up.
+        os.kill(self.pid, number)
 
     def events(self, name: str) -> list[dict]:
         """What the log says of it so far."""
@@ -187,22 +187,25 @@ class DaemonProcess:
 
     async def kill(self) -> None:
         """SIGKILL, as the kernel or a power cut would."""
-        assert self._process is not None
-        self._process.send_signal(signal.SIGKILL)
-        await self._process.wait()
+        self.signal(signal.SIGKILL)
+        await self.died()
 
     async def died(self) -> int:
-        """How it ended, once it has."""
+        """How it ended, once it has. One that does not says in its log where it stands."""
         assert self._process is not None
-        async with asyncio.timeout(20):
-            return await self._process.wait()
+        try:
+            async with asyncio.timeout(20):
+                return await self._process.wait()
+        except TimeoutError:
+            self.signal(signal.SIGABRT)
+            await self._process.wait()
+            raise AssertionError(f"it did not end; its log: {self.log.read_text()[-8000:]}") from None
 
     async def stop(self) -> int:
         assert self._process is not None
         if self._process.returncode is None:
-            self._process.send_signal(signal.SIGTERM)
-        async with asyncio.timeout(20):
-            return await self._process.wait()
+            self.signal(signal.SIGTERM)
+        return await self.died()
 
     async def ask(self, command: str, **args: object) -> dict:
         return await ask(self.socket, command, **args)

@@ -1,9 +1,12 @@
 """`edge run` as a process: exit codes, one daemon per store, an orderly end, and a new life after a reset."""
 
 import asyncio
+import contextlib
 import json
+import signal
 import sys
 
+import pytest
 from simulators.charger import Charger
 from simulators.csms import Csms
 
@@ -127,3 +130,32 @@ async def test_the_command_line_shows_the_site_to_people_and_programs_and_says_w
         code, _, err = await edge("status", *socket)
         assert code == 3
         assert str(daemon.socket) in err
+
+
+async def test_what_ends_a_process_may_come_twice(folder):
+    """A service manager that asks again, or a person with Ctrl-C, does not cut the orderly end short."""
+    daemon = DaemonProcess(folder, toml(free_port(), "ws://127.0.0.1:9/ocpp"))
+    for _ in range(6):
+        await daemon.start()
+        daemon.signal(signal.SIGTERM)
+        async with asyncio.TaskGroup() as tasks:
+            ending = tasks.create_task(daemon.died())
+            while not ending.done():
+                with contextlib.suppress(ProcessLookupError):
+                    daemon.signal(signal.SIGTERM)
+                    daemon.signal(signal.SIGINT)
+                await asyncio.sleep(0.002)
+        assert ending.result() == 0
+
+
+@pytest.mark.parametrize("said", [b"", b"GET /ocpp/CP-01 HTTP/1.1\r\n"])
+async def test_who_has_not_even_logged_in_is_not_waited_for_at_the_end(folder, said):
+    port = free_port()
+    daemon = DaemonProcess(folder, toml(port, "ws://127.0.0.1:9/ocpp"))
+    await daemon.start()
+    _, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(said)
+    await asyncio.sleep(0.2)
+    async with asyncio.timeout(9.5):  # the handshake may take ten seconds, our end may not
+        assert await daemon.stop() == 0
+    writer.close()

@@ -131,6 +131,25 @@ def test_a_loop_that_was_held_for_six_seconds_is_not_called_healthy(simulate):
     assert after == before + 2, "and then it is well again"
 
 
+def test_what_holds_it_between_two_looks_counts_as_well(simulate):
+    async def story(life):
+        watchdog = life.daemon._watchdog
+        asks = watchdog._ask_store
+
+        def computes() -> None:
+            watchdog._ask_store = asks
+            life.loop._now += 6
+
+        watchdog._ask_store = computes
+        await asyncio.sleep(100)
+        return life.pings()
+
+    pings = simulate(story)
+    assert any(15 < at < 25 for at in pings)
+    assert not any(25 < at < 55 for at in pings), "one ping was left out"
+    assert any(55 < at < 70 for at in pings), "and then it is well again"
+
+
 def test_four_seconds_are_not_yet_a_reason(simulate):
     async def story(life):
         await asyncio.sleep(70)
@@ -306,6 +325,18 @@ async def test_a_service_manager_that_has_gone_is_no_reason_to_end(folder):
     await daemon.start()
     await daemon.until("status", lambda d: d["alarms"])
     assert await daemon.stop() == 0
+
+
+async def test_a_service_manager_that_does_not_read_does_not_hold_us(folder):
+    with service_manager(folder):
+        daemon = DaemonProcess(
+            folder, toml(free_port(), "ws://127.0.0.1:9/ocpp"), NOTIFY_SOCKET=str(folder / "notify"),
+            WATCHDOG_USEC="60000",
+        )  # fmt: skip
+        await daemon.start()
+        await asyncio.sleep(2.0)  # a hundred pings; the kernel keeps ten
+        await daemon.ask("status")
+        assert await daemon.stop() == 0
 
 
 ASKED = "from edge.world import watchdog_seconds; print(watchdog_seconds())"

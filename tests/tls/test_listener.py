@@ -30,13 +30,11 @@ async def listening(config: Config):
         raise AssertionError("nobody is adopted here")
 
     server = ChargerServer(InForce(config), Roster(clock, lambda _: None), None, clock, RandomIds(), nobody)
-    servers = await server.open()
+    await server.open()
     try:
         yield server
     finally:
-        for one in servers:
-            one.close()
-            await one.wait_closed()
+        await server.close()
 
 
 @pytest.fixture
