@@ -9,6 +9,7 @@ import signal
 import sys
 from functools import partial
 from pathlib import Path
+from types import FrameType
 
 from edge import logs
 from edge.config import Config, Problem, check
@@ -22,8 +23,8 @@ from edge.world import real_world
 
 DONE, FAILED, INVALID = 0, 1, 2
 OURS = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
-"""What would end a process that does not listen yet, or no more: it waits until `_with_signals` does, in this process
-or in the one that takes its place. Every thread starts with them blocked; only the main one ever hears them."""
+"""They would end a process that does not listen yet: so they wait until `_with_signals` does, in this process or in the
+one that takes its place. Once we are leaving they say nothing new."""
 
 
 def main(config_path: Path) -> int:
@@ -51,12 +52,15 @@ def main(config_path: Path) -> int:
         for failure in _leaves(errors):
             _say(f"edge cannot run: {failure}")
     finally:
+        signal.pthread_sigmask(signal.SIG_BLOCK, OURS)
         lock.let_go()
     if ending is None:
         return FAILED
     if ending is Ending.RESTART and os.environ.get("SYSTEMD_EXEC_PID") != str(os.getpid()):
         # Outside systemd nobody starts us again (decided.md); under it, Restart=always does.
         os.execv(sys.executable, [sys.executable, "-m", "edge", *sys.argv[1:]])  # noqa: S606 - ourselves
+    for number in OURS:
+        signal.signal(number, signal.SIG_IGN)  # a thread that has not quite ended has not blocked them
     return DONE
 
 
@@ -79,11 +83,13 @@ def _leaves(errors: BaseExceptionGroup[BaseException]) -> list[BaseException]:
 
 async def _with_signals(daemon: Daemon) -> Ending:
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, daemon.leave)
-    loop.add_signal_handler(signal.SIGHUP, daemon.reload)
+
+    def hear(number: int, _frame: FrameType | None) -> None:
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(daemon.reload if number == signal.SIGHUP else daemon.leave)
+
+    for number in OURS:
+        # Not the loop's own handlers: it takes them away when it closes, and then the second SIGTERM kills.
+        signal.signal(number, hear)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, OURS)
-    try:
-        return await daemon.run()
-    finally:
-        signal.pthread_sigmask(signal.SIG_BLOCK, OURS)
+    return await daemon.run()
