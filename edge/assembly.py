@@ -24,7 +24,7 @@ from edge.console.actions import Actions, FleetActions
 from edge.console.actions_keys import KeyActions
 from edge.console.actions_messages import MessageActions
 from edge.console.backup_stream import BackupStream
-from edge.console.server import ConsoleServer
+from edge.console.server import Answer, ConsoleServer
 from edge.console.views_messages import MessageViews
 from edge.console.views_sessions import SessionViews
 from edge.console.views_site import SiteViews
@@ -72,6 +72,8 @@ TICKS_WITHIN = 180.0
 """Seconds between two turns of a service that waits for nothing but the store and its own timer."""
 STORE_UNUSABLE = Health("Faulted", "InternalError", "store unusable: control-only mode")
 FOR_CLEAR_CACHE = 10.0
+OF_THE_JOURNAL = ("sessions", "session", "queue", "queue_retry", "queue_drop", "trace")
+"""Commands that have nothing to show while there is no journal."""
 
 
 Service = Callable[[], Coroutine[None, None, None]]
@@ -260,31 +262,34 @@ class Hands:
 def _console(path: Path, store: Store, live: Inside, hands: Hands, *, has_journal: bool) -> ConsoleServer:
     site, sessions, messages = SiteViews(store, live), SessionViews(store, live), MessageViews(store, live)
     fleet, actions, keys = FleetActions(hands.fleet), Actions(hands.operations), KeyActions(hands.settings)
+    answers: dict[str, Answer] = {
+        "status": site.status,
+        "uplink": site.uplink,
+        "chargers": site.chargers,
+        "meter": site.meter,
+        "sessions": sessions.sessions,
+        "session": sessions.session,
+        "queue": messages.queue,
+        "queue_retry": hands.messages.retry,
+        "queue_drop": hands.messages.drop,
+        "trace": messages.trace,
+        "adopt": fleet.adopt,
+        "forget": fleet.forget,
+        "replace": fleet.replace,
+        "start": actions.start,
+        "stop": actions.stop,
+        "reset": actions.reset,
+        "unlock": actions.unlock,
+        "availability": actions.availability,
+        "trigger": actions.trigger,
+        "get": keys.get,
+        "set": keys.set,
+    }
+    if not has_journal:
+        answers |= dict.fromkeys(OF_THE_JOURNAL, unknown_without_journal)
     return ConsoleServer(
         path,
-        answers={
-            "status": site.status,
-            "uplink": site.uplink,
-            "chargers": site.chargers,
-            "meter": site.meter,
-            "sessions": sessions.sessions if has_journal else unknown_without_journal,
-            "session": sessions.session if has_journal else unknown_without_journal,
-            "queue": messages.queue if has_journal else unknown_without_journal,
-            "queue_retry": hands.messages.retry if has_journal else unknown_without_journal,
-            "queue_drop": hands.messages.drop if has_journal else unknown_without_journal,
-            "trace": messages.trace if has_journal else unknown_without_journal,
-            "adopt": fleet.adopt,
-            "forget": fleet.forget,
-            "replace": fleet.replace,
-            "start": actions.start,
-            "stop": actions.stop,
-            "reset": actions.reset,
-            "unlock": actions.unlock,
-            "availability": actions.availability,
-            "trigger": actions.trigger,
-            "get": keys.get,
-            "set": keys.set,
-        },
+        answers,
         streams={
             "status": site.watch_status,
             "meter": site.watch_meter,
