@@ -139,10 +139,8 @@ class Door:
             self._tell("connection_refused", address, why, {})
         return why is None
 
-    def admitted(self, connection: ServerConnection) -> None:
-        self._threshold.leave(connection)
-
-    def gone(self, connection: ServerConnection) -> None:
+    def waits_no_more(self, connection: ServerConnection) -> None:
+        """It is served, or gone."""
         self._threshold.leave(connection)
 
     def refused(self, connection: ServerConnection, why: str, **about: object) -> None:
@@ -236,7 +234,7 @@ class DoorConnection(ServerConnection):
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._is_let_in:
-            self._door.gone(self)
+            self._door.waits_no_more(self)
             super().connection_lost(exc)
 
 
@@ -252,7 +250,7 @@ class TlsConnection(DoorConnection):
         try:
             secured, early = await self._door.secure(self.transport)
         except BaseException:
-            self._door.gone(self)  # while it is TLS's, its end is told to TLS
+            self._door.waits_no_more(self)  # while it is TLS's, its end is told to TLS
             raise
         # The part of `connection_made` that does not start this handshake once more.
         super(ServerConnection, self).connection_made(secured)

@@ -258,7 +258,7 @@ class ChargerServer:
         tally = self._roster.presence(charger)
         link = ChargerLink(socket, charger, charger_no, version, self._parts, self._clock, self._ids, tally)
         link.knocked_with = password
-        door.admitted(socket)
+        door.waits_no_more(socket)
         await self._roster.attach(link)
         self._log.info("charger_connected", charger=charger, address=link.address, pending=link.is_pending)
         link.note("opened", link.address)
