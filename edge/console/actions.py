@@ -1,7 +1,6 @@
 """What a technician can set off, at once and without the uplink: the chargers of the site, and what they are told."""
 
 import base64
-import binascii
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -191,7 +190,7 @@ def _password(args: Payload) -> bytes | None:
     password = args.get("password")
     try:
         return None if password is None else base64.b64decode(str(password), validate=True)
-    except binascii.Error as error:
+    except ValueError as error:
         raise CommandError("usage", "The password is not base64.") from error
 
 

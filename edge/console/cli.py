@@ -13,13 +13,12 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from edge.console.arguments import build_parser, config_path, request
+from edge.console.arguments import build_parser, config_path, parsed, request
 from edge.console.client import Request, ask
 from edge.console.document import part, printable, text
 from edge.console.errors import USAGE, CommandError, exit_code
 from edge.console.grammar import DEFAULT_SOCKET
-from edge.console.grammar_probe import NAME as PROBE
-from edge.console.grammar_probe import asked, joined
+from edge.console.terminal import columns, lines
 from edge.jsontypes import Payload
 
 if TYPE_CHECKING:  # loaded only where they are needed
@@ -66,9 +65,12 @@ def main(words: Sequence[str], run_daemon: RunDaemon | HandedIn) -> int:
 
 
 def _run(words: Sequence[str], handed_in: HandedIn) -> int:
-    parser = build_parser()
+    if "probe" in words:
+        from edge.console.grammar_probe import joined
+
+        words = joined(words)
     try:
-        options = parser.parse_args(joined(words))
+        options = parsed(words)
     except SystemExit:  # --help has been printed; mistakes are CommandErrors
         return 0
     if options.version:
@@ -78,7 +80,7 @@ def _run(words: Sequence[str], handed_in: HandedIn) -> int:
         return 0
     match options.command:
         case None:
-            parser.print_help(sys.stderr)
+            build_parser().print_help(sys.stderr)
             return USAGE
         case "run":
             if hasattr(options, "socket"):
@@ -88,7 +90,7 @@ def _run(words: Sequence[str], handed_in: HandedIn) -> int:
             return handed_in.run_daemon(config_path(options))
         case "check":
             return _check(options, handed_in)
-        case command if command == PROBE:
+        case "meter probe":
             return _probe(options, handed_in)
         case "backup" | "restore":
             return _copy(options)
@@ -110,6 +112,7 @@ def _check(options: argparse.Namespace, handed_in: HandedIn) -> int:
 
 
 def _probe(options: argparse.Namespace, handed_in: HandedIn) -> int:
+    from edge.console.grammar_probe import asked
     from edge.console.probe_command import probe
 
     document = probe(socket_path(options), asked(options), handed_in.probe_here)
@@ -211,11 +214,9 @@ def _fail(error: CommandError, document: bytes | None) -> int:
     """Say what failed: to programs on stdout, to people on stderr."""
     if document is not None:
         _write_line(document)
-    import shutil
-
     from edge.console.table import Page, wrapped
 
-    page = Page(shutil.get_terminal_size().columns if sys.stderr.isatty() else None, colour=False)
+    page = Page(columns() if sys.stderr.isatty() else None, colour=False)
     for words in (f"edge: {error.message}", *error.hint.splitlines()):
         print("\n".join(wrapped(str(printable(words)), 2, page)), file=sys.stderr)
     return exit_code(error.code)
@@ -251,19 +252,15 @@ def _text_printer(options: argparse.Namespace, asked: Request) -> Callable[[byte
 
 def _screenful(words: str) -> str:
     """The words on a cleared terminal, cut where it ends."""
-    import shutil
-
-    lines, height = words.splitlines(), shutil.get_terminal_size().lines - 1
-    if len(lines) > height:
-        lines[height - 1 :] = [f"… {len(lines) - height + 1} more lines; a taller window shows them"]
-    return "\x1b[H\x1b[J" + "\n".join(lines)
+    shown, height = words.splitlines(), lines() - 1
+    if len(shown) > height:
+        shown[height - 1 :] = [f"… {len(shown) - height + 1} more lines; a taller window shows them"]
+    return "\x1b[H\x1b[J" + "\n".join(shown)
 
 
 def _page(options: argparse.Namespace) -> "Page":
-    import shutil
-
     from edge.console.table import Page
 
     is_terminal = sys.stdout.isatty()
     is_plain = hasattr(options, "no_color") or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
-    return Page(shutil.get_terminal_size().columns if is_terminal else None, is_terminal and not is_plain)
+    return Page(columns() if is_terminal else None, is_terminal and not is_plain)

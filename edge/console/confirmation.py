@@ -4,7 +4,6 @@ Without a terminal nobody can be asked: then it is done only with `--yes`. Loade
 """
 
 import json
-import shutil
 import sys
 
 from edge.console.client import Request, ask
@@ -12,6 +11,7 @@ from edge.console.document import part, text
 from edge.console.errors import CommandError
 from edge.console.render import printer
 from edge.console.table import Page
+from edge.console.terminal import columns
 from edge.jsontypes import Payload
 
 
@@ -33,7 +33,7 @@ def confirm(socket: str, asked: Request) -> None:
 
 def ask_person(command: str, args: Payload, document: Payload) -> None:
     """Show on the terminal what the document says, and return only on a yes."""
-    page = Page(shutil.get_terminal_size().columns if sys.stderr.isatty() else None, colour=False)
+    page = Page(columns() if sys.stderr.isatty() else None, colour=False)
     print(printer(command, args)(document, page), file=sys.stderr)
     print("Do it? [y/N] ", end="", file=sys.stderr, flush=True)
     if sys.stdin.readline().strip().lower() not in {"y", "yes"}:

@@ -4,15 +4,12 @@
 """
 
 import argparse
-import base64
 import re
-import shutil
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from typing import NoReturn, TypeAlias
 
 from edge.console.errors import CommandError
-from edge.console.units import iso, since
+from edge.console.terminal import columns
 from edge.jsontypes import Payload
 
 DEFAULT_CONFIG = "/etc/edge/edge.toml"
@@ -30,7 +27,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def formatter(prog: str) -> argparse.RawDescriptionHelpFormatter:
-    width = min(shutil.get_terminal_size().columns, 80) - 2
+    width = min(columns(), 80) - 2
     return argparse.RawDescriptionHelpFormatter(prog, max_help_position=22, width=width)
 
 
@@ -92,6 +89,10 @@ def verb(
 
 
 def since_time(written: str) -> str:
+    from datetime import UTC, datetime
+
+    from edge.console.units import iso, since
+
     try:
         return iso(since(written, datetime.now(UTC)))  # noqa: TID251 - the client is a process of its own
     except (ValueError, OverflowError) as error:
@@ -122,5 +123,7 @@ def password_file(path: str) -> str:
             content = file.read()
     except OSError as error:
         raise argparse.ArgumentTypeError(f"cannot read {path}: {error.strerror}") from error
+    import base64
+
     content = content[:-2] if content.endswith(b"\r\n") else content.removesuffix(b"\n")
     return base64.b64encode(content).decode()

@@ -17,6 +17,11 @@ class Outstanding:
     action: str
     seq: int
     sent_at: datetime
+    together: tuple[int, ...] = ()
+    """All rows whose values share it, if several do."""
+
+    def has(self, seq: int) -> bool:
+        return seq == self.seq or seq in self.together
 
 
 @dataclass(frozen=True, slots=True)

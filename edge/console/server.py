@@ -24,6 +24,7 @@ from edge.console import peer
 from edge.console.errors import CommandError
 from edge.domain.ports import EdgeError
 from edge.jsontypes import JsonValue, Payload
+from edge.ocppj.frames import decoder, encode_json
 
 Answer: TypeAlias = Callable[[Payload], Awaitable[Payload]]
 """The arguments → one document. Raises CommandError for what the client shall be told."""
@@ -38,6 +39,9 @@ MAX_CLIENTS = 16
 SOCKET_MODE = 0o660
 SOCKET_GROUP = "edge"
 WRITE_SECONDS = 600.0  # a person may stop a pager for a while; a client that never reads again has to go
+
+_DECODER = decoder(dict, strict=True)
+"""With the limits of what the store can hold."""
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -196,7 +200,8 @@ async def _send_while_connected(
 
 def _parse(line: bytes) -> tuple[str, Payload, bool]:
     try:
-        request: JsonValue = json.loads(line)
+        request: JsonValue = _DECODER.decode(line.decode())
+        encode_json(request).encode()  # half a surrogate pair is no character, wherever it would go
     except (ValueError, RecursionError) as error:
         raise CommandError("bad_request", f"The request is not JSON: {error}.") from error
     if not isinstance(request, Mapping):

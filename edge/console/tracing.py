@@ -102,11 +102,16 @@ def _late_answer(row: Exchange, names: Names, text: str, asked: int, *, raw: boo
 
 
 def _upstream(row: Exchange, names: Names, *, raw: bool) -> list[Payload]:
-    """Our CALL to the CSMS and its answer; the CALL is the row `cause_seq` under upstream ids, sent at that time."""
+    """Our CALL to the CSMS and its answer; the CALL is the row `cause_seq` under upstream ids, sent at that time.
+
+    Values of several rows may have shared it (`report.carried`).
+    """
     type_, summary = summaries.answer(row.text)
     sent = report.sent_ms(row)
     base = _base(row, names)
     cause = None if row.cause_seq is None else str(row.cause_seq)
+    carried = report.carried(row)
+    messages = f"message{'s' if len(carried) > 1 else ''} {', '.join(map(str, carried))}"
     call = {
         **base,
         "id": str(row.seq),
@@ -116,7 +121,7 @@ def _upstream(row: Exchange, names: Names, *, raw: bool) -> list[Payload]:
         "direction": "out",
         "type": "CALL",
         "cause": cause,
-        "summary": f"sent to the CSMS (message {cause})",
+        "summary": f"sent to the CSMS ({messages})",
         "text": names.sent.get(row.seq) if raw else None,
     }
     answer = {

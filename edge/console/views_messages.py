@@ -8,6 +8,7 @@ from edge.console.errors import CommandError
 from edge.console.live import Live
 from edge.console.times import time, time_ms, time_or_none
 from edge.console.tracing import Names, entries
+from edge.dialects.v16 import gathering
 from edge.dialects.v16 import ids as bound_ids
 from edge.domain.delivery import Head, Order, Turns
 from edge.domain.ids import CsmsTransactionId, UpstreamConnector, session_name
@@ -53,7 +54,7 @@ class MessageViews:
 
     def _entry(self, one: Queued, fared: Attempted, blocked_by: int | None) -> Payload:
         outstanding = self._live.uplink().outstanding
-        is_sending = outstanding is not None and outstanding.seq == one.seq
+        is_sending = outstanding is not None and outstanding.has(one.seq)
         ready_at = None if one.is_parked or blocked_by is not None else self._live.ready_at(one.lane or 0)
         return {
             "seq": one.seq,
@@ -148,8 +149,10 @@ def _subject(db: Connection, name: str) -> tuple[Payload, list[Exchange]] | None
 def _sent(db: Connection, answer: Exchange) -> str:
     """The CALL that this answer was for: rendered again, which gives the same (architecture, flow (i) 9)."""
     payload = report.sent_payload(answer)
-    if payload is None and answer.cause_seq is not None:
-        payload = _payloads(db, answer.cause_seq)[1]
+    if payload is None:
+        carried = [_payloads(db, seq)[1] for seq in report.carried(answer)]
+        whole = [one for one in carried if one is not None]
+        payload = gathering.together(whole) if len(whole) > 1 else whole[0] if whole else None
     return call_text(answer.message_id or "", answer.action or "", payload or {})
 
 

@@ -87,6 +87,11 @@ class SessionViews:
         rows = report.rows_of(db, one)
         dropped = parked.dropped_of(db, one.begin_seq, one.last_seq)
         outstanding = self._live.uplink().outstanding
+        answers: dict[int, list[Exchange]] = {}
+        for row in rows:
+            if row.kind is Kind.CSMS_ANSWER:
+                for seq in report.carried(row):
+                    answers.setdefault(seq, []).append(row)
         return {
             "authorization": {
                 "decision": None
@@ -100,7 +105,13 @@ class SessionViews:
                 "csms_verdict_at": time_ms(one.csms_verdict_wall_ms),
             },
             "messages": [
-                _message(row, rows, one, dropped, None if outstanding is None else outstanding.seq)
+                _message(
+                    row,
+                    answers.get(row.seq, []),
+                    one,
+                    is_dropped=row.seq in dropped,
+                    is_sending=outstanding is not None and outstanding.has(row.seq),
+                )
                 for row in rows
                 if row.relay
             ],
@@ -153,15 +164,13 @@ def _last_register(db: Connection, one: Session) -> int | None:
     return getattr(measured, "register_wh", None)
 
 
-def _message(
-    row: Exchange, rows: list[Exchange], one: Session, dropped: frozenset[int], outstanding: int | None
-) -> Payload:
-    is_dropped = row.seq in dropped or (one.dropped_seq is not None and row.seq >= one.dropped_seq)
-    answers = [each for each in rows if each.kind is Kind.CSMS_ANSWER and each.cause_seq == row.seq]
+def _message(row: Exchange, answers: list[Exchange], one: Session, *, is_dropped: bool, is_sending: bool) -> Payload:
+    """`answers`: of the CSMS to the CALLs in which it travelled."""
+    is_dropped = is_dropped or (one.dropped_seq is not None and row.seq >= one.dropped_seq)
     last = answers[-1] if answers else None
     state = "acked"
     if row.seq > one.acked_seq:
-        state = "sending" if row.seq == outstanding else "waiting"
+        state = "sending" if is_sending else "waiting"
         if one.parked_seq is not None and row.seq >= one.parked_seq:
             state = "parked"
     if is_dropped:

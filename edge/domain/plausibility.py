@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 from edge.domain.ids import TransactionNo
@@ -59,7 +59,7 @@ def with_window(before: Measured | None, now: Measured) -> Measured:
     """The same, with what the power has told since the window began, or began anew."""
     if now.transaction is None or now.at is None or now.register_wh is None or now.power_w is None:
         return now
-    anew = replace(now, window=Window(now.at, now.register_wh, 0.0))
+    anew = _since(now, Window(now.at, now.register_wh, 0.0))
     if before is None or before.transaction != now.transaction or before.window is None:
         return anew
     if before.at is None or before.power_w is None or _lasted(before.window, before.at) >= COMPARED_OVER:
@@ -68,7 +68,12 @@ def with_window(before: Measured | None, now: Measured) -> Measured:
     if not 0 <= seconds <= LONGEST_STEP:
         return anew
     by_power = before.window.by_power_wh + (before.power_w + now.power_w) / 2 * seconds / 3600
-    return replace(now, window=replace(before.window, by_power_wh=by_power))
+    return _since(now, Window(before.window.at, before.window.register_wh, by_power))
+
+
+def _since(now: Measured, window: Window) -> Measured:
+    # Written out: with each message `dataclasses.replace` would take a twentieth more than all the rest of storing it.
+    return Measured(now.transaction, now.at, now.received_ms, now.register_wh, now.soc, now.power_w, window)
 
 
 def _lasted(window: Window, until: datetime) -> float:

@@ -12,6 +12,7 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from json.encoder import encode_basestring
 from typing import NoReturn, TypeAlias
 
 from edge.jsontypes import JsonValue, Payload
@@ -125,6 +126,8 @@ def call_text(message_id: str, action: str, payload: Payload) -> str:
 
 
 def result_text(message_id: str, payload: Payload) -> str:
+    if not payload:  # most answers: written out, that is done in a third of the time
+        return f"[3,{encode_basestring(message_id)},{{}}]"
     return encode_json([_CALL_RESULT, message_id, payload])
 
 

@@ -34,6 +34,8 @@ from edge.ocppj.repair import mended
 from edge.ocppj.schemas import Violation, check_request, check_response
 
 MAX_LATE = 256
+UNANSWERED_TEXTS = 2
+"""So many of the longest texts may wait for their answers at once; of shorter ones, more (`max_unanswered`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +106,7 @@ class SendReceived:
 
 @dataclass(frozen=True, slots=True)
 class Flooded:
-    """One CALL more than may wait for its answer. Close with 1008."""
+    """One CALL more than may wait for its answer, or more of their texts than is held. Close with 1008."""
 
     unanswered: int
 
@@ -135,8 +137,9 @@ class RpcPeer:
         self._outstanding: OutstandingCall | None = None
         # Given up at their deadline; in the order in which they will be forgotten.
         self._late: dict[str, OutstandingCall] = {}
-        # A list: a peer may use one id twice, and each CALL is owed its answer.
-        self._unanswered: list[str] = []
+        # Ids and lengths. A list: a peer may use one id twice, and each CALL is owed its answer.
+        self._unanswered: list[tuple[str, int]] = []
+        self._unanswered_characters = 0
 
     # --- what the peer says -------------------------------------------------------------------------------------
 
@@ -169,9 +172,12 @@ class RpcPeer:
             code, reason = refusal
             misuse = "action_unknown" if code == "NotImplemented" else "action_of_csms"
             return Refused(reason, code, self._error(call.message_id, code, reason), misuse)
-        if len(self._unanswered) >= self._max_unanswered:
+        characters = self._unanswered_characters + len(call.text)
+        is_too_much = characters > UNANSWERED_TEXTS * self._limits.max_characters
+        if len(self._unanswered) >= self._max_unanswered or is_too_much:
             return Flooded(len(self._unanswered) + 1)
-        self._unanswered.append(call.message_id)
+        self._unanswered.append((call.message_id, len(call.text)))
+        self._unanswered_characters = characters
         return CallReceived(call, check_request(self._version, call.action, call.payload), repairs)
 
     def _refusal_of(self, action: str) -> tuple[str, str] | None:
@@ -276,10 +282,16 @@ class RpcPeer:
         self._settle(message_id)
         return self._error(message_id, code, description)
 
+    def leave_unanswered(self, message_id: str) -> None:
+        """A CALL received gets no answer, because there must be none (1.6 §4.2.1)."""
+        self._settle(message_id)
+
     def _settle(self, message_id: str) -> None:
-        if message_id not in self._unanswered:
+        open_one = next((one for one in self._unanswered if one[0] == message_id), None)
+        if open_one is None:
             raise RuntimeError("answered a CALL that is not open, or answered it twice")
-        self._unanswered.remove(message_id)
+        self._unanswered.remove(open_one)
+        self._unanswered_characters -= open_one[1]
 
     def _error(self, message_id: str, code: str, description: str) -> str:
         return error_text(message_id, error_code(self._version, code), description)

@@ -41,6 +41,8 @@ def mended(text: str, limits: Limits, allowed: AbstractSet[str]) -> tuple[Frame,
     if "json_control_characters" in allowed and "\0" in better:
         better = better.replace("\0", "")
         done.append("json_control_characters")
+        if exceeds_depth(better, limits.max_depth):  # strings may begin and end elsewhere now
+            return None
     tokens = _TOKEN.findall(better)
     for name, repair in (
         ("json_missing_value", _with_missing_values),

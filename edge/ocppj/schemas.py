@@ -2,14 +2,14 @@
 
 What passes through: each payload received (`check_request`, `check_response`), and each that a peer called malformed
 (`without_forbidden`). The only module that knows the `ocpp` package; it reads nothing of it but the schema files.
-What is guaranteed: the verdict and the code are those of `ocpp.messages` (one generated function says yes or no in
-microseconds; only after a no does a slow walk, in the order in which `jsonschema` walks, say why), no payload makes
-it raise, and the work for one payload is bounded.
+What is guaranteed: the verdict and the code are those of `ocpp.messages` (one generated function, `acceptance.py`,
+says yes or no in microseconds; only after a no does a slow walk, in the order in which `jsonschema` walks, say why), no
+payload makes it raise, and the work for one payload is bounded.
 A payload here is a tree of `dict` and `list`, as `frames.parse` makes it.
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from functools import cache
@@ -17,9 +17,8 @@ from importlib.resources import files
 from itertools import islice
 from typing import Any, TypeAlias
 
-import fastjsonschema
-
 from edge.jsontypes import JsonValue, Payload
+from edge.ocppj.acceptance import Accept, acceptance
 from edge.ocppj.actions import UNCONFIRMED, sender
 
 MAX_VIOLATIONS = 32
@@ -49,8 +48,7 @@ class Violation:
 
     def __str__(self) -> str:
         """`meterValue.0.timestamp: …`, for people and for the description of a CALLERROR."""
-        where = ".".join(map(str, self.path))
-        return f"{where}: {self.message}" if where else self.message
+        return f"{_place(self.path)}: {self.message}" if self.path else self.message
 
 
 def check_request(version: str, action: str, payload: Payload, most: int = MAX_VIOLATIONS) -> tuple[Violation, ...]:
@@ -70,7 +68,7 @@ def check_response(version: str, action: str, payload: Payload) -> tuple[Violati
 
 
 def warm_up(version: str, actions: Iterable[str]) -> None:
-    """Compiles both schemas of each action now (1 to 3 ms a schema on a PC) instead of at its first message."""
+    """Compiles both schemas of each action now instead of at its first message."""
     for action in actions:
         _request_schema(version, action)
         _response_schema(version, action)
@@ -112,8 +110,7 @@ def without_forbidden(version: str, action: str, payload: Payload) -> tuple[Payl
 @dataclass(frozen=True, slots=True)
 class _Loaded:
     schema: _Schema
-    accept: Callable[[object], object]
-    """Generated code; raises fastjsonschema's exception at the first violation."""
+    accepts: Accept
 
 
 def _request_schema(version: str, action: str) -> _Loaded | None:
@@ -133,22 +130,16 @@ def _response_schema(version: str, action: str) -> _Loaded | None:
 def _load(version: str, name: str) -> _Loaded:
     source = files("ocpp").joinpath(_FOLDERS[version], "schemas", f"{name}.json")
     schema = json.loads(source.read_text(encoding="utf-8-sig"))
-    # Draft 4 for all, as `ocpp` does it: to draft 6, which most files name, 1.0 would be an integer.
-    draft4 = {**schema, "$schema": "http://json-schema.org/draft-04/schema#"}
-    draft4.pop("$id", None)
-    accept = fastjsonschema.compile(draft4, use_default=False, use_formats=False, detailed_exceptions=False)
-    return _Loaded(schema, accept)
+    return _Loaded(schema, acceptance(schema, _objection))
 
 
 def _check(loaded: _Loaded | None, action: str, payload: Payload, most: int = MAX_VIOLATIONS) -> tuple[Violation, ...]:
     if loaded is None:
         return (Violation((), "action", f"no message {_shown(action)}", "NotImplemented"),)
-    try:
-        loaded.accept(payload)
+    if loaded.accepts(payload):
+        return ()
     # The walk has the last word: a no that it cannot explain is a yes.
-    except fastjsonschema.JsonSchemaException:
-        return tuple(islice(_violations(loaded.schema, loaded.schema, payload, ()), most))
-    return ()
+    return tuple(islice(_violations(loaded.schema, loaded.schema, payload, ()), most))
 
 
 # --- saying why -------------------------------------------------------------------------------------------------

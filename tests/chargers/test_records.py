@@ -688,11 +688,13 @@ async def test_what_was_stored_is_offered_to_the_sender_also_when_the_link_ended
             if name == action:
                 break
             await intake.reply(received(name, name))
+            await store.write(lambda _db: None)  # a commit later, all of the one before has been told
         async with asyncio.TaskGroup() as tasks:
             worker = tasks.create_task(intake.reply(received(action, "first")))
             await asyncio.sleep(0.01)
             worker.cancel()
         await intake.reply(received(action, "again"))
+        await store.write(lambda _db: None)
         assert intake.counts["repeats"] == 1
         assert len(offered) == 1
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from edge.console.arguments import build_parser, request
+from edge.console.arguments import build_parser, parsed, request
 from edge.console.cli import socket_path
 from edge.console.client import Request, ask, unreachable
 from edge.console.errors import CommandError, exit_code
@@ -19,7 +19,7 @@ from tests.console.canned import document, edge, on_a_terminal
 
 
 def requested(*words: str) -> Request:
-    return request(build_parser().parse_args(words))
+    return request(parsed(words))
 
 
 @pytest.mark.parametrize(
@@ -345,6 +345,33 @@ def in_a_process(words: list[str], folder: Path, **options) -> subprocess.Comple
     return subprocess.run(command, capture_output=True, text=True, env=environment, check=False, timeout=60, **options)
 
 
+def test_each_command_is_known_also_when_only_its_subject_is_declared():
+    def names(parser):
+        return set(parser._subparsers._group_actions[0].choices)
+
+    every = names(build_parser())
+    assert len(every) > 20
+    for name in every:
+        assert name in names(build_parser([name])) < every
+    assert not names(build_parser(["--json"]))
+
+
+@pytest.mark.parametrize(
+    "words", [["stauts"], ["chargers", "--open"], ["queue", "retry"], ["stop"], ["stauts", "queue"]]
+)
+def test_what_is_wrong_is_said_by_the_whole_grammar(words):
+    with pytest.raises(CommandError) as of_whole:
+        build_parser().parse_args(words)
+    with pytest.raises(CommandError) as said:
+        parsed(words)
+    assert (said.value.message, said.value.hint) == (of_whole.value.message, of_whole.value.hint)
+
+
+def test_a_word_that_is_a_value_does_not_hide_the_command():
+    options = parsed(["--config", "status", "queue"])
+    assert (options.config, options.command) == ("status", "queue")
+
+
 def test_client_loads_nothing_that_is_slow_to_load(daemon, folder):
     daemon.says(document("status-online"))
     done = in_a_process(["-X", "importtime", "-m", "edge", "status"], folder)
@@ -353,7 +380,8 @@ def test_client_loads_nothing_that_is_slow_to_load(daemon, folder):
     assert "edge.console.render" in loaded
     packages = {name.split(".")[0] for name in loaded}
     slow = {"asyncio", "websockets", "ocpp", "structlog", "sqlite3", "aiosqlite", "cattrs", "attr", "pymodbus"}
-    assert not packages & (slow | {"dataclasses", "inspect", "ssl", "subprocess", "logging"})
+    assert not packages & (slow | {"shutil", "lzma", "dataclasses", "inspect", "ssl", "subprocess", "logging"})
+    assert not loaded & {"edge.console.grammar_chargers", "edge.console.grammar_messages"}
     assert not loaded & {"edge.config", "edge.domain", "edge.store", "edge.console.server", "edge.daemon"}
 
 

@@ -156,6 +156,13 @@ def test_a_peer_without_the_name_refuses_as_before():
         assert received.code == "RpcFrameworkError"
 
 
+@pytest.mark.parametrize("levels", [40, 50_000])
+def test_a_text_that_is_deep_only_when_it_is_mended_is_refused(levels):
+    """A NUL behind a backslash: without it the string ends elsewhere, and the brackets count."""
+    text = '[2,"\\\0" ,","Heartbeat",{"a":' + "[" * levels + "]" * levels + "}]"
+    assert isinstance(peer("json_control_characters").receive(text, 0.0), Refused)
+
+
 def test_a_cut_answer_settles_the_call_that_it_answers():
     one = peer("json_missing_bracket")
     one.start_call("7", "GetConfiguration", {}, 0.0, 30.0)
