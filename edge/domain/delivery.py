@@ -55,11 +55,84 @@ class Turns:
         self._served.add(chosen)
         return chosen
 
+    def to_come(self, heads: Mapping[Lane, Head]) -> list[Lane]:
+        """The lanes in the order in which they will be served if nothing changes, each once at most."""
+        if self.order is Order.CHRONOLOGICAL:
+            return sorted(heads, key=lambda lane: heads[lane].seq)[:1]
+        return sorted(heads, key=lambda lane: (lane in self._served, not heads[lane].is_start_or_stop, heads[lane].seq))
+
     def next_ready(self, heads: Mapping[Lane, Head]) -> float | None:
         """When a lane may be served again."""
         if self.order is Order.CHRONOLOGICAL and heads:
             return min(heads.values(), key=lambda head: head.seq).ready_at
         return min((head.ready_at for head in heads.values()), default=None)
+
+
+TOGETHER_AT_MOST = 20
+"""Entries of `meterValue` in one message."""
+OCTETS_TOGETHER_AT_MOST = 16 * 1024
+"""Of the messages whose values share one."""
+
+
+@dataclass(slots=True)
+class Company:
+    """How many entries of meter values may share a message with this CSMS, as far as its refusals tell.
+
+    Refused once: half of them. Refused again before one was taken: one at a time. A message without an answer proves
+    nothing, because links break; the second one in a row counts as a refusal, since there are clouds that hang up on
+    what is too long for them.
+    """
+
+    _most: int = TOGETHER_AT_MOST
+    _refused: int = 0
+    """In a row."""
+    _most_answered: int = TOGETHER_AT_MOST
+    _unanswered: int = 0
+    """In a row, also over several connections."""
+    _was_taken: bool = False
+    """A message with company, on this connection; one without, where none may have any."""
+
+    @property
+    def most(self) -> int:
+        return min(self._most, self._most_answered)
+
+    def begin(self) -> None:
+        """A new connection: what was refused on the last one is tried again; what had ended it is not."""
+        self._most, self._refused = TOGETHER_AT_MOST, 0
+        if self._was_taken and not self._unanswered:
+            self._most_answered = TOGETHER_AT_MOST if self._most_answered > 1 else 2
+        self._was_taken = False
+
+    def taken(self) -> None:
+        """The CSMS has taken values that shared a message."""
+        self._refused = self._unanswered = 0
+        self._was_taken = True
+
+    def taken_alone(self) -> None:
+        """The CSMS has taken values that came alone: where they had to, two may be tried on the next connection."""
+        if self._most_answered == 1:
+            self._unanswered = 0
+            self._was_taken = True
+
+    def refused(self, entries: int) -> None:
+        """It has answered so many of them with CALLERROR."""
+        self._refused += 1
+        self._most = fewer(entries) if self._refused == 1 else 1
+
+    def unanswered(self, entries: int) -> None:
+        """It has not answered so many of them, or the connection ended before it did."""
+        self._unanswered += 1
+        if self._unanswered > 1:
+            self._most_answered = fewer(entries)
+
+    def cleared(self) -> None:
+        """One of the values was refused when it came alone, too: it was not the company."""
+        self._most, self._refused = TOGETHER_AT_MOST, 0
+
+
+def fewer(entries: int) -> int:
+    """How many are tried next, after so many were refused."""
+    return max(1, entries // 2)
 
 
 @dataclass(frozen=True, slots=True)

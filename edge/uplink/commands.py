@@ -103,7 +103,11 @@ class Commands:
         if not is_accepted and call.action in {"RemoteStartTransaction", "RemoteStopTransaction"}:
             outcome = Outcome(REJECTED)  # 1.6 §4.2.1: none of it before the registration is accepted
         else:
-            outcome = await self._execute(asked)
+            try:
+                outcome = await self._execute(asked)
+            except CommitFailed as error:
+                self._log.error("command_not_stored", action=call.action, why=str(error))
+                outcome = Outcome(Refusal("InternalError", "the disk takes nothing now: try again later"))
         self._store.defer(lambda db: self._journal(db, asked, outcome))
         return outcome
 
@@ -178,7 +182,7 @@ class Commands:
         """Ask a charger to start; Accepted, Rejected or TIMED_OUT. The start that follows is known as this one's."""
         running = await self._store.write(lambda db: transactions.open_on(db, place.no))
         if running is not None and running.id_token == token and self._is_recent(running.started_at):
-            return "Accepted"  # the same command again, or its answer was lost: it charges already (R5)
+            return "Accepted"  # the same command again, or its answer was lost: it charges already
         expires = self._moment().wall_ms + round(1000 * self._configuration.seconds("ConnectionTimeOut"))
         await self._store.write(
             lambda db: remote_starts.expect(db, request, place.charger_no, place.conn, token, origin, expires)

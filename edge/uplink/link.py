@@ -22,7 +22,7 @@ from edge.ocppj.actions import Sender as Side
 from edge.ocppj.frames import CSMS_LIMITS, Call, CallError, encode_json
 from edge.ocppj.peer import CallReceived, RpcPeer
 from edge.store import delivery, exchange
-from edge.store.db import Store
+from edge.store.db import CommitFailed, Store
 from edge.store.exchange import STATION, Kind, Moment, NewExchange
 from edge.tls.expiry import Shown
 from edge.uplink.commands import ACCEPTED, REJECTED, Commands, Outcome
@@ -36,7 +36,7 @@ BACK_OFF_MOST = 64.0
 BOOT_AGAIN_AFTER = timedelta(hours=24)
 """A reconnect later than this after the last accepted BootNotification sends another one (A.4)."""
 ANSWERED_AT_MOST = 256
-"""Answers kept, for a CSMS that sends the same message id twice in one connection (R6)."""
+"""Answers kept, for a CSMS that sends the same message id twice in one connection."""
 
 
 @dataclass(slots=True)
@@ -87,7 +87,8 @@ class UplinkLink:
         self._clock = clock
         self._ids = ids
         self._moment = moment
-        self._answered: OrderedDict[str, asyncio.Future[Outcome]] = OrderedDict()
+        self._answered: OrderedDict[tuple[str, int], asyncio.Future[Outcome]] = OrderedDict()
+        """By message id and text: the same id with another text is another command."""
         self._dialer = Dialer(clock)
         self._connection: RpcConnection | None = None
         self._tasks: asyncio.TaskGroup | None = None
@@ -136,7 +137,7 @@ class UplinkLink:
             self._log = structlog.get_logger("edge.uplink").bind(identity=settings.identity)
             try:
                 await self._session(settings)
-            except* (OSError, WebSocketException, TimeoutError, UplinkDown, LinkLost) as errors:
+            except* (OSError, WebSocketException, TimeoutError, UplinkDown, LinkLost, CommitFailed) as errors:
                 self.status.last_error = _in_words(_first(errors))
                 self._log.warning("uplink_lost", why=self.status.last_error)
             except* Exception:  # noqa: BLE001 - the supervisor of the uplink (style 16)
@@ -212,7 +213,7 @@ class UplinkLink:
             await socket.close()
 
     async def _check_epoch(self, settings: Uplink) -> None:
-        """Never send what another CSMS has begun to know (law 9)."""
+        """Never send what another CSMS has begun to know (docs/architecture.md, law 8)."""
         epoch, foreign = await self._store.write(
             lambda db: (
                 epoch := delivery.open_epoch(db, settings.identity, settings.url, "1.6"),
@@ -298,7 +299,8 @@ class UplinkLink:
         call = received.call
         assert self._connection is not None
         if self.status.state == "rejected":
-            return  # 1.6 §4.2.1: no answer while rejected
+            self._connection.leave_unanswered(call.message_id)  # 1.6 §4.2.1: no answer while rejected
+            return
         if received.violations:
             first = received.violations[0]
             self._connection.reply(call.message_id, Refusal(first.code, str(first)))
@@ -309,14 +311,15 @@ class UplinkLink:
         task.add_done_callback(lambda done: self._executing.pop(done, None))
 
     async def _execute(self, connection: RpcConnection, call: Call) -> None:
-        """Once for each message id, whatever the CSMS repeats (R6)."""
-        known = self._answered.get(call.message_id)
+        """Once for each message, whatever the CSMS repeats."""
+        which = call.message_id, hash(call.text)
+        known = self._answered.get(which)
         if known is not None:
             self._log.warning("message_id_repeated", message_id=call.message_id, action=call.action)
             connection.reply(call.message_id, (await asyncio.shield(known)).reply)
             return
         answered: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        self._answered[call.message_id] = answered
+        self._answered[which] = answered
         if len(self._answered) > ANSWERED_AT_MOST:
             self._answered.popitem(last=False)
         try:
@@ -346,6 +349,6 @@ def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:
 
 def _in_words(error: BaseException) -> str:
     """Why the connection ended, for a person who is to mend it."""
-    if isinstance(error, UplinkDown | LinkLost):
+    if isinstance(error, UplinkDown | LinkLost | CommitFailed):
         return str(error)
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

@@ -8,6 +8,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import islice
 
 import structlog
 
@@ -40,6 +41,11 @@ class Sent:
 
     lane: int
     message: Message
+    """The one whose turn it was."""
+    seqs: tuple[int, ...]
+    """It, and those of its transaction whose values came with it."""
+    entries: int
+    """Of `meterValue`, of all of them."""
     payload: Payload
     sent_at: Moment
     is_repaired: bool
@@ -47,6 +53,10 @@ class Sent:
     @property
     def action(self) -> str:
         return self.message.row.action or ""
+
+    @property
+    def has_company(self) -> bool:
+        return len(self.seqs) > 1
 
 
 class Outcomes:
@@ -70,11 +80,14 @@ class Outcomes:
         self._moment = moment
         self._on_refused = on_refused
         self._verdicts: dict[TransactionNo, asyncio.Future[str]] = {}
-        self._delivered_at: deque[float] = deque(maxlen=100)
+        self._delivered: deque[tuple[float, int]] = deque(maxlen=100)
+        """When messages were answered, and how many rows they had."""
         self._log = structlog.get_logger("edge.uplink")
         self.epoch = 0
         """Of the connection over which messages go now."""
         self.duplicate_answers = 0
+        self.answered_up_to: dict[TransactionNo, int] = {}
+        """Up to which row of a transaction the CSMS has all values, while the store does not know it yet."""
 
     # --- whoever waits for a verdict
 
@@ -96,11 +109,12 @@ class Outcomes:
                 verdict.set_exception(UplinkDown("the connection to the CSMS ended"))
 
     def pace(self) -> float | None:
-        """Messages a second lately; None when there were not enough to tell."""
-        if len(self._delivered_at) < 2:
+        """Rows a second lately; None when there were not enough messages to tell."""
+        if len(self._delivered) < 2:
             return None
-        took = self._clock.monotonic() - self._delivered_at[0]
-        return len(self._delivered_at) / took if took > 0 else None
+        took = self._clock.monotonic() - self._delivered[0][0]
+        rows = sum(rows for _, rows in islice(self._delivered, 1, None))  # the first one's were before that time
+        return rows / took if took > 0 else None
 
     # --- answers
 
@@ -113,11 +127,13 @@ class Outcomes:
     def answered(self, sent: Sent, answer: Answer) -> None:
         """Called by the reader, in time or late. Submits what the answer means before the reader reads on."""
         lane = self._lanes[sent.lane]
-        is_head = lane.has_head(sent.message.row.seq)
+        is_head = bool(lane.waiting) and lane.waiting[0].seq in sent.seqs  # the first may have been answered alone
         if isinstance(answer, CallError):
             if is_head and answer.code == "SecurityError":
                 # The station boots again (sender.py); this message must not be the first one each time.
                 self.failed_for_now(sent, answer.code, answer.description, answer)
+            elif is_head and sent.has_company:
+                self._refused_together(sent, answer)
             elif is_head:
                 self._refused(sent, answer)
             return
@@ -128,18 +144,24 @@ class Outcomes:
         if not is_head:
             self._answered_again(sent, answer)
             return
-        head = lane.advance()
-        self._delivered_at.append(self._clock.monotonic())
+        taken = lane.advance_over(sent.seqs)
+        self._delivered.append((self._clock.monotonic(), len(taken)))
+        if sent.has_company:
+            self._lanes.company.taken()
+        elif sent.action not in delivery.START_OR_STOP:
+            self._lanes.company.taken_alone()
         if sent.action not in delivery.START_OR_STOP:
+            tx_no = sent.message.tx_no
+            self.answered_up_to[tx_no] = max(self.answered_up_to.get(tx_no, 0), taken[-1].seq)
             self._store.defer(lambda db: self._acknowledge(db, sent, answer))
             return
         stored = self._store.submit(lambda db: self._acknowledge(db, sent, answer))
-        stored.add_done_callback(lambda done: self._acknowledged(sent, head, answer, done))
+        stored.add_done_callback(lambda done: self._acknowledged(sent, taken[0], answer, done))
 
     def _acknowledge(self, db: Connection, sent: Sent, answer: CallResult) -> bool:
         """The unit behind an answer; whether a late refusal of the token is to be acted upon."""
         message = sent.message
-        delivery.acknowledge(db, message.row.seq, message.tx_no, self.epoch)
+        delivery.acknowledge_together(db, sent.seqs, message.tx_no, self.epoch)
         if sent.action == "StartTransaction":
             csms_tx = dialect.started_transaction(answer.payload)
             assert csms_tx is not None
@@ -184,6 +206,8 @@ class Outcomes:
                 verdict.set_result(info.status)
         elif done.result():
             self._on_refused(sent.message.tx_no)
+        if sent.action == "StopTransaction":
+            self.answered_up_to.pop(sent.message.tx_no, None)
         if sent.action == "StopTransaction" and (
             self._moment().wall_ms - sent.message.row.at_wall_ms > REPLAYED_AFTER_MS
         ):
@@ -204,8 +228,37 @@ class Outcomes:
                 text = encode_json({"duplicate_upstream_tx": other, "kept": first})
                 exchange.append(db, self.note(sent.message, Kind.DECISION, text))
 
+    def _refused_together(self, sent: Sent, answer: CallError) -> None:
+        """The CSMS did not like one of the values, or that there were so many: fewer of them come next.
+
+        This uses up no attempt. The row that it does not like is found when it comes alone.
+        """
+        lane = self._lanes[sent.lane]
+        lane.doubt(sent.seqs, sent.entries)
+        self._lanes.company.refused(sent.entries)
+        self._log.warning(
+            "values_refused_together", seqs=sent.seqs, entries=sent.entries, code=answer.code, why=answer.description,
+            next_at_most=self._lanes.entries_at_most(sent.lane, sent.seqs[0]),
+        )  # fmt: skip
+        if not actions.is_permanent(answer.code):
+            self.failed_for_now(sent, answer.code, answer.description, answer)
+            return
+        self._note_failure(sent, sent.message.attempts, answer.code, answer.description, answer)
+
+    def unanswered(self, sent: Sent) -> None:
+        """Its time is up, or the connection ended: nobody knows whether the CSMS has it."""
+        lane = self._lanes[sent.lane]
+        if not sent.has_company or not lane.has_head(sent.seqs[0]):
+            return
+        self._lanes.company.unanswered(sent.entries)
+        lane.unanswered += 1
+        if lane.unanswered > 1:
+            lane.doubt(sent.seqs, sent.entries)
+
     def _refused(self, sent: Sent, answer: CallError) -> None:
         """The CSMS answered with CALLERROR."""
+        if self._lanes[sent.lane].is_doubted(sent.message.row.seq):
+            self._lanes.company.cleared()
         is_permanent = actions.is_permanent(answer.code)
         if not is_permanent:
             self.failed_for_now(sent, answer.code, answer.description, answer)
@@ -226,10 +279,12 @@ class Outcomes:
         seq, tx_no = message.row.seq, message.tx_no
         if after.consequence is Consequence.PARK:
             lane.advance()
+            self.answered_up_to.pop(tx_no, None)
 
             def park(db: Connection) -> None:
                 exchange.append(db, self._answer_row(sent, answer))
-                delivery.park(db, seq, tx_no, answer.code, answer.description, attempts, now)
+                if delivery.is_there(db, seq):
+                    delivery.park(db, seq, tx_no, answer.code, answer.description, attempts, now)
 
             self._store.submit(park).add_done_callback(self._log_failure)
             return
@@ -238,7 +293,8 @@ class Outcomes:
 
         def note(db: Connection) -> None:
             exchange.append(db, self._answer_row(sent, answer))
-            delivery.failed(db, seq, attempts, answer.code, answer.description, now)
+            if delivery.is_there(db, seq):
+                delivery.failed(db, seq, attempts, answer.code, answer.description, now)
 
         self._store.submit(note).add_done_callback(self._log_failure)
 
@@ -247,12 +303,17 @@ class Outcomes:
         lane, message = self._lanes[sent.lane], sent.message
         lane.failures += 1
         lane.ready_at = self._clock.monotonic() + back_off(lane.failures)
-        now = self._moment().wall_ms
+        self._note_failure(sent, message.attempts, code, why, answer)
+
+    def _note_failure(self, sent: Sent, attempts: int, code: str, why: str, answer: Answer | None) -> None:
+        """For whoever looks into the queue; may be lost in a crash."""
+        now, seq = self._moment().wall_ms, sent.message.row.seq
 
         def note(db: Connection) -> None:
             if answer is not None:
                 exchange.append(db, self._answer_row(sent, answer))
-            delivery.failed(db, message.row.seq, message.attempts, code, why, now)
+            if delivery.is_there(db, seq):
+                delivery.failed(db, seq, attempts, code, why, now)
 
         self._store.defer(note)
 
@@ -261,6 +322,8 @@ class Outcomes:
         notes: dict[str, JsonValue] = {"sent_ms": sent.sent_at.wall_ms}
         if sent.is_repaired:
             notes["payload"] = sent.payload  # all others can be rendered again
+        if sent.has_company:
+            notes["together"] = list(sent.seqs)
         return NewExchange(
             at=self._moment(),
             peer=row.peer,

@@ -1,34 +1,31 @@
 """The only author of CALLs to the CSMS while the registration is accepted: one outstanding, in the order of `_step`.
 
-A message is read, checked and bound in one unit (`_prepare`), sent by `connection.py`, and acknowledged by
-`outcomes.py`, which the reader calls with the answer before it reads on. When nothing is accepted nothing is sent: that
-is all there is of an "offline mode".
+A message is read, checked and bound by `composing.py`, sent by `connection.py`, and acknowledged by `outcomes.py`,
+which the reader calls with the answer before it reads on. When nothing is accepted nothing is sent: that is all there
+is of an "offline mode".
 """
 
 import asyncio
-import json
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from typing import NamedTuple
 
 import structlog
 
 from edge.connection import Answer, RpcConnection
-from edge.dialects.v16 import ids as bound_ids
 from edge.dialects.v16 import station as dialect
 from edge.domain.delivery import back_off
 from edge.domain.ids import ConnectorNo, TransactionNo
 from edge.domain.ports import CallTimedOut, Clock, EdgeError, LinkLost, PeerRefused, UplinkDown
 from edge.jsontypes import Payload
 from edge.ocppj import actions
-from edge.ocppj.frames import CallError, CallResult, encode_json
-from edge.store import Connection, boots, delivery, exchange, transactions
+from edge.ocppj.frames import CallError, CallResult
 from edge.store.db import CommitFailed, Store
-from edge.store.delivery import Message, Waiting
-from edge.store.exchange import Kind, Moment
+from edge.store.delivery import Waiting
+from edge.store.exchange import Moment
+from edge.uplink.composing import Composer, Prepared
 from edge.uplink.configuration import Configuration
 from edge.uplink.lanes import Lane, Lanes
 from edge.uplink.outcomes import VERSION, Outcomes, Sent
@@ -55,14 +52,6 @@ class _Question:
     answer: asyncio.Future[Payload]
 
 
-class Prepared(NamedTuple):
-    """A message as it is to be sent, unless others come first."""
-
-    message: Message
-    payload: Payload
-    passed_over: list[Waiting]
-
-
 class Sender:
     """Takes turns among the lanes, and lets questions, heartbeats and statuses pass between."""
 
@@ -84,6 +73,7 @@ class Sender:
         self._configuration = configuration
         self._clock = clock
         self._moment = moment
+        self._composer = Composer(store, lanes, outcomes, moment)
         self._wake = asyncio.Event()
         self._connection: RpcConnection | None = None
         self._questions: deque[_Question] = deque()
@@ -103,8 +93,8 @@ class Sender:
 
     def offer_again(self, connector: ConnectorNo | None, messages: Sequence[Waiting]) -> None:
         """These were parked, and a person wants the CSMS to get them after all."""
-        sent = None if self.outstanding is None else self.outstanding.message.row.seq
-        self._lanes.offer_again(connector, messages, sent)
+        self._lanes.offer_again(connector, messages)
+        self._composer.forget()
         self._wake.set()
 
     async def connectors_numbered(self, new: Sequence[ConnectorNo]) -> None:
@@ -123,6 +113,7 @@ class Sender:
             except CommitFailed as error:
                 self._log.error("connectors_not_looked_up", why=str(error))
                 await asyncio.sleep(back_off(1))
+        self._composer.forget()
         self._station.changed()
         self._wake.set()
 
@@ -175,7 +166,10 @@ class Sender:
         """Statuses 0..N, Heartbeat, then the lanes, until cancelled. Raises NotRegistered or LinkLost."""
         self._connection, self._outcomes.epoch = connection, epoch
         try:
+            self._lanes.company.begin()
+            self._composer.forget()
             await self._station.begin()
+            self._outcomes.answered_up_to.clear()  # that look has taken with it what rode along
             for _ in range(self._station.connector_count + 1):  # once each: what changes meanwhile takes its turn
                 news = self._station.next_news()
                 if news is None:
@@ -286,7 +280,7 @@ class Sender:
         lane = self._lanes[number]
         head = lane.waiting[0]
         try:
-            prepared = await self._store.write(lambda db: self._prepare(db, head.seq, is_repaired=lane.is_repaired))
+            prepared = await self._composer.next_of(number)
         except CommitFailed as error:
             self._log.error("message_not_bound", seq=head.seq, why=str(error))
             self._wait_for_disk(lane)
@@ -296,65 +290,52 @@ class Sender:
         if prepared is None:
             lane.advance()  # its transaction was parked, or the CSMS has it
             return
-        message, payload, passed_over = prepared
-        if passed_over:
-            self._log.error("messages_passed_over", before=head.seq, seqs=[one.seq for one in passed_over])
-            lane.put_first(passed_over)
+        if prepared.passed_over:
+            seqs = [one.seq for one in prepared.passed_over]
+            self._log.error("messages_passed_over", before=head.seq, seqs=seqs)
+            lane.put_first(prepared.passed_over)
             return
-        if not is_bindable(message):
+        if not prepared.is_sendable:
             self._wait_for_disk(lane)  # the id that the CSMS gave to its start is not stored; the start comes again
             return
-        sent = Sent(number, message, payload, self._moment(), lane.is_repaired)
+        if lane.starts_with(prepared.seqs):  # else others were put between: again
+            await self._send_prepared(number, lane, prepared)
+
+    async def _send_prepared(self, number: int, lane: Lane, prepared: Prepared) -> None:
+        sent = Sent(
+            number, prepared.message, prepared.seqs, prepared.entries, prepared.payload, self._moment(),
+            lane.is_repaired,
+        )  # fmt: skip
+        lane.sent = max(lane.sent, len(sent.seqs))
         self.outstanding = sent
+        asyncio.get_running_loop().call_soon(self._look_ahead, sent)  # when this one is with the socket
         try:
-            answer = await self._call(sent.action, payload, on_answer=lambda got: self._outcomes.answered(sent, got))
+            answer = await self._call(sent.action, sent.payload, on_answer=lambda got: self._answered(sent, got))
+        except (LinkLost, asyncio.CancelledError):
+            self._outcomes.unanswered(sent)
+            raise
         finally:
             self.outstanding = None
         if answer is None:
+            self._composer.forget()
+            self._outcomes.unanswered(sent)
             self._outcomes.failed_for_now(sent, "Timeout", "the CSMS did not answer", None)
 
-    def _wait_for_disk(self, lane: Lane) -> None:
-        lane.ready_at = self._clock.monotonic() + back_off(1)
+    def _look_ahead(self, sent: Sent) -> None:
+        if self.outstanding is sent:
+            self._composer.look_ahead(sent)
 
-    def _prepare(self, db: Connection, seq: int, *, is_repaired: bool) -> Prepared | None:
-        """Read, verify, write for the CSMS; starts and stops are bound before they are sent for the first time."""
-        message = delivery.message(db, seq)
-        if message is None:
-            return None
-        if not exchange.is_intact(db, message.row):
-            delivery.park(db, seq, message.tx_no, "damaged", "its digest does not fit", 0, self._moment().wall_ms)
-            return None
-        passed_over = delivery.passed_over(db, message.row)
-        if passed_over or not is_bindable(message):
-            return Prepared(message, {}, passed_over)
-        if message.bound is not None and not is_repaired:
-            return Prepared(message, json.loads(message.bound), [])
-        payload = render(message)
-        if message.row.kind is Kind.SYNTHETIC:  # ours: stored perhaps before we knew the time
-            late_ms = boots.offset_ms(db, message.row.boot_no, message.row.at_mono_ms)
-            payload = dialect.later(payload, late_ms) if late_ms else payload
-        if is_repaired:
-            payload, losses = second_try(VERSION, message.row.action or "", payload)
-            row = self._outcomes.note(message, Kind.DECISION, encode_json({"left_out": list(losses)}))
-            exchange.append(db, row)
-        if is_repaired or message.row.action in delivery.START_OR_STOP:
-            delivery.bind(db, seq, self._outcomes.epoch, encode_json(payload))
-        return Prepared(message, payload, [])
+    def _answered(self, sent: Sent, answer: Answer) -> None:
+        """Called by the reader, in time or late."""
+        self._outcomes.answered(sent, answer)
+        if isinstance(answer, CallError):
+            self._composer.forget()
+
+    def _wait_for_disk(self, lane: Lane) -> None:
+        self._composer.forget()
+        lane.ready_at = self._clock.monotonic() + back_off(1)
 
 
 def _fail(question: _Question, error: EdgeError) -> None:
     if not question.answer.done():
         question.answer.set_exception(error)
-
-
-def render(message: Message) -> Payload:
-    """The payload for the CSMS: a pure function of the row, its connector and the id that the CSMS gave."""
-    received = exchange.payload(message.row)
-    is_stop = message.row.action == "StopTransaction"
-    return bound_ids.bind(received, message.upstream_connector, message.upstream_tx, is_stop=is_stop)
-
-
-def is_bindable(message: Message) -> bool:
-    """Whether its transaction's id is known, as far as it needs one."""
-    needs_id = message.kind == transactions.TRANSACTION and message.row.action != "StartTransaction"
-    return not needs_id or message.upstream_tx is not None

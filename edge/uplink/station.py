@@ -9,15 +9,19 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import structlog
+
 from edge.dialects.v16 import station as dialect
 from edge.domain.connectors import Presence, Shown, grace, shown
 from edge.domain.ids import UpstreamConnector
 from edge.domain.ports import ChargerPort, Clock
 from edge.jsontypes import Payload
 from edge.store import Connection, connectors, transactions
-from edge.store.db import Store
+from edge.store.db import CommitFailed, Store
 
 TELL_AGAIN_AFTER = 30.0
+LOOK_AGAIN_AFTER = 5.0
+"""Seconds, when the store could not be asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +69,7 @@ class Station:
         self._looks = 0
         self._applied = 0
         self.connector_count = 0
+        self._log = structlog.get_logger("edge.uplink")
 
     def changed(self) -> None:
         """Something was reported, came, went, began or ended."""
@@ -109,7 +114,11 @@ class Station:
             except TimeoutError:
                 pass
             self._changed.clear()
-            wake_at = await self._look()
+            try:
+                wake_at = await self._look()
+            except CommitFailed as error:
+                self._log.warning("statuses_not_looked_up", why=str(error))
+                wake_at = self._clock.monotonic() + LOOK_AGAIN_AFTER
 
     async def _look(self) -> float | None:
         """Find what is news; when to look again without being told."""

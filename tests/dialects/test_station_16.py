@@ -54,7 +54,7 @@ def test_a_new_boot_is_due_when_any_of_its_content_changes():
             {"status": "Accepted", "interval": 300, "currentTime": "2026-11-21T09:00:00Z"},
             Registration("Accepted", 300.0, NINE),
         ),
-        ({"status": "Rejected", "interval": 0.5}, Registration("Rejected", 0.5, None)),
+        ({"status": "Rejected", "interval": 0.5}, Registration("Rejected", 1.0, None)),
         ({"status": "Pending", "interval": 1}, Registration("Pending", 1.0, None)),
         ({"status": "accepted", "interval": 300}, Registration("Pending", 300.0, None)),
         ({"status": None, "interval": "300"}, Registration("Pending", 60.0, None)),

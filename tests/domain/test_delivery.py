@@ -7,7 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.domain.delivery import (
+    TOGETHER_AT_MOST,
     AfterFailure,
+    Company,
     Consequence,
     Head,
     Order,
@@ -277,3 +279,110 @@ def test_back_off_doubles_from_five_seconds_to_five_minutes():
 @given(st.integers(1, 10**18))
 def test_back_off_goes_on_for_ever_and_never_gets_shorter(failures):
     assert 5.0 <= back_off(failures) <= back_off(failures + 1) <= 300.0
+
+
+# --- company
+
+
+def test_a_refused_message_is_halved_and_after_another_refusal_values_go_alone():
+    company = Company()
+    assert company.most == TOGETHER_AT_MOST == 20
+    company.refused(20)
+    assert company.most == 10
+    company.refused(10)
+    assert company.most == 1
+
+
+def test_a_cloud_that_takes_half_of_them_goes_on_getting_half():
+    company = Company()
+    company.refused(20)
+    company.taken()
+    assert company.most == 10
+    company.refused(10)
+    assert company.most == 5
+
+
+def test_a_value_that_is_refused_alone_too_clears_its_company():
+    company = Company()
+    company.refused(20)
+    company.refused(10)
+    company.cleared()
+    assert company.most == 20
+    company.refused(20)
+    assert company.most == 10
+
+
+def test_one_message_without_an_answer_proves_nothing_and_the_second_in_a_row_halves():
+    company = Company()
+    company.unanswered(20)
+    assert company.most == 20
+    company.taken()
+    company.unanswered(20)
+    assert company.most == 20
+    company.unanswered(20)
+    assert company.most == 10
+    for entries in (10, 5, 2, 1):
+        company.unanswered(entries)
+    assert company.most == 1
+
+
+def test_a_new_connection_tries_again_what_was_refused_but_not_what_had_ended_the_last_one():
+    refused, hung_up = Company(), Company()
+    refused.refused(20)
+    refused.begin()
+    assert refused.most == 20
+    for _ in range(2):
+        hung_up.begin()
+        hung_up.unanswered(20)
+    hung_up.begin()
+    assert hung_up.most == 10
+    hung_up.taken()
+    assert hung_up.most == 10
+    hung_up.begin()
+    assert hung_up.most == 20  # the connection that had taken some ended for another reason
+
+
+def test_values_that_had_to_go_alone_get_company_again_little_by_little():
+    company = Company()
+    for _ in range(2):
+        company.begin()
+        company.unanswered(2)
+    company.begin()
+    assert company.most == 1  # nothing was taken yet
+    company.taken_alone()
+    assert company.most == 1
+    company.begin()
+    assert company.most == 2
+    company.taken()
+    company.begin()
+    assert company.most == 20
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.sampled_from(["refused", "unanswered", "taken", "cleared", "begin"]), st.integers(1, 20))))
+def test_company_is_always_between_alone_and_twenty_and_refusals_without_an_end_lead_to_alone(events):
+    company = Company()
+    for name, entries in events:
+        getattr(company, name)(*([entries] if name in {"refused", "unanswered"} else []))
+        assert 1 <= company.most <= TOGETHER_AT_MOST
+    for _ in range(2):
+        company.refused(company.most)
+    assert company.most == 1
+
+
+# --- what comes next
+
+
+@settings(deadline=None)
+@given(st.lists(heads_of, max_size=10), heads_of, st.sampled_from(list(Order)))
+def test_what_is_said_to_come_first_is_what_is_chosen(before, heads, order):
+    turns = Turns(order)
+    for earlier in before:
+        turns.choose(earlier, NOW)
+    to_come = [lane for lane in turns.to_come(heads) if heads[lane].ready_at <= NOW]
+    chosen = turns.choose(heads, NOW)
+    if order is Order.FAIR:
+        assert chosen == (to_come[0] if to_come else None)
+        assert sorted(to_come) == sorted(ready(heads))
+    elif to_come:
+        assert heads[to_come[0]].seq == heads[chosen].seq

@@ -15,6 +15,7 @@ from simulators.charger import Charger
 from simulators.csms import Csms
 
 from tests.databases.dump import load
+from tests.scenarios.apart import apart
 from tests.scenarios.site import IDENTITY, DaemonProcess, Site, configuration, free_port
 from tests.scenarios.test_outage import TRANSACTION, charge, is_repeat, toml
 from tests.scenarios.test_process import edge
@@ -261,7 +262,7 @@ async def test_after_a_restore_the_chargers_go_on_and_the_cloud_gets_everything(
             for number in one.outlets:
                 got = []
                 upstream = 2 * (int(one.identity[-1]) - 1) + number
-                for call in csms.received:
+                for call in apart(csms.received):
                     is_new = not any(is_repeat(csms, earlier, call) for earlier in got)
                     if call.action in TRANSACTION and call.connector == upstream and is_new:
                         got.append(call)

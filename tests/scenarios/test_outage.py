@@ -6,6 +6,7 @@ import contextlib
 from simulators.charger import Charger
 from simulators.csms import Csms
 
+from tests.scenarios.apart import apart, values
 from tests.scenarios.site import IDENTITY, DaemonProcess, free_port
 
 TRANSACTION = ("StartTransaction", "MeterValues", "StopTransaction")
@@ -53,7 +54,7 @@ def assert_cloud_has_what_was_sent(csms: Csms, chargers: list[Charger], *, repea
     for charger in chargers:
         for connector in charger.outlets:
             upstream = upstream_of(charger, connector)
-            got = [call for call in csms.received if call.action in TRANSACTION and call.connector == upstream]
+            got = [call for call in apart(csms.received) if call.action in TRANSACTION and call.connector == upstream]
             if repeats_allowed:
                 unique = []
                 for call in got:
@@ -154,12 +155,12 @@ async def test_a_kill_at_the_first_answers_repeats_only_equal_messages(folder):
         csms.delay(None, 0.01, times=None)
         csms.refuse_connections(False)
         for count in (4, 12, 25):
-            await csms.wait_for(lambda count=count: len(csms.calls("MeterValues")) >= count, 30)
+            await csms.wait_for(lambda count=count: len(values(csms)) >= count, 30)
             await daemon.kill()
             await daemon.start()
         await daemon.until("status", lambda d: d["backlog"]["messages"] == 0)
         by_connector = {}
-        for call in csms.received:
+        for call in apart(csms.received):
             if call.action in TRANSACTION and call.connector is not None:
                 by_connector.setdefault(call.connector, []).append(call)
         for charger in chargers:

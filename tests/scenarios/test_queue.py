@@ -10,6 +10,7 @@ import pytest
 from simulators.charger import Charger
 from simulators.csms import Csms
 
+from tests.scenarios.apart import apart
 from tests.scenarios.site import IDENTITY, ChargerSettings, DaemonProcess, Site, configuration, free_port
 from tests.scenarios.test_outage import TRANSACTION, charge, toml
 from tests.scenarios.test_process import edge
@@ -38,7 +39,7 @@ def sent_of(csms: Csms, tag: str) -> list[str]:
     }
     return [
         one.action
-        for one in csms.received
+        for one in apart(csms.received)
         if one.action in TRANSACTION
         and one.answer is not None
         and (one.payload.get("idTag") == tag or one.payload.get("transactionId") in ids)

@@ -121,7 +121,8 @@ class Observer:
         report = self._party.verify(answered)
         self._is_draining, self._lost_at = False, None
         counts = report.together()
-        what = f"drained {counted(len(replayed), 'message')}"
+        count = sum(max(1, len(one.payload.get("meterValue", ()))) for one in replayed)  # values may share one
+        what = f"drained {counted(count, 'message')}"
         if replayed:
             what += f" in {(replayed[-1].answered_at or replayed[-1].at) - replayed[0].at:.2f} s"
         if report.is_right:

@@ -71,17 +71,17 @@ def _of_time(value: JsonValue) -> Iterator[Peculiarity]:
 
 
 def _listed(value: JsonValue) -> Sequence[JsonValue]:
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         return [value]
     return value if isinstance(value, list) else ()
 
 
 def _of_samples(values: JsonValue) -> Iterator[Peculiarity]:
     for sample in _listed(values):
-        if isinstance(sample, Mapping):
+        if isinstance(sample, dict):
             yield from _of_time(sample.get("timestamp"))
             for value in _listed(sample.get("sampledValue")):
-                if isinstance(value, Mapping):
+                if isinstance(value, dict):
                     yield from _of_value(value)
 
 

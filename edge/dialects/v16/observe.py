@@ -3,8 +3,6 @@
 The next reader is `edge/chargers/intake.py`.
 """
 
-from collections.abc import Mapping, Sequence
-
 from edge.dialects import timestamps
 from edge.domain.events import (
     ChargerBooted,
@@ -72,11 +70,11 @@ def _measured(payload: Payload) -> EnergyMeasured | None:
     connector, values = _integer(payload.get("connectorId")), payload.get("meterValue")
     if connector is None and transaction_id(payload.get("transactionId")) is not None:
         connector = 0  # the transaction says where they belong
-    if isinstance(values, Mapping):  # Huawei sends one object instead of a list (J.2, 30)
+    if isinstance(values, dict):  # Huawei sends one object instead of a list (J.2, 30)
         values = [values]
-    if connector is None or not isinstance(values, Sequence) or isinstance(values, str):
+    if connector is None or not isinstance(values, list):
         return None
-    samples = [value for value in values if isinstance(value, Mapping)]
+    samples = [value for value in values if isinstance(value, dict)]
     if not samples:
         return None
     registers = [register for sample in samples if (register := energy_register_wh(sample)) is not None]
@@ -151,11 +149,11 @@ def transaction_as_sent(payload: Payload) -> str:
 
 def _sampled(sample: Payload) -> list[Payload]:
     sampled = sample.get("sampledValue")
-    if isinstance(sampled, Mapping):
+    if isinstance(sampled, dict):
         return [sampled]
-    if not isinstance(sampled, Sequence) or isinstance(sampled, str):
+    if not isinstance(sampled, list):
         return []
-    return [value for value in sampled if isinstance(value, Mapping)]
+    return [value for value in sampled if isinstance(value, dict)]
 
 
 def energy_register_wh(sample: Payload) -> int | None:

@@ -13,6 +13,8 @@ from edge.domain.routing import Target, ToConnector, ToStation, ToTransaction
 from edge.jsontypes import JsonValue, Payload
 
 CHARGER_OFFLINE = "charger offline"
+SHORTEST_INTERVAL = 1.0
+"""Seconds; 1.6 §6.4 has whole ones. Of a CSMS that says less, heartbeats would take the turns of all else."""
 
 
 def boot(vendor: str, model: str, serial: str, firmware: str, meter: str | None) -> Payload:
@@ -64,7 +66,7 @@ def registration(answer: Payload) -> Registration:
     status, interval = answer.get("status"), answer.get("interval")
     return Registration(
         status if isinstance(status, str) and status in {"Accepted", "Pending", "Rejected"} else "Pending",
-        float(interval)
+        max(SHORTEST_INTERVAL, float(interval))
         if isinstance(interval, int | float) and not isinstance(interval, bool) and interval > 0
         else 60.0,
         timestamps.parse(answer.get("currentTime")),

@@ -1,0 +1,30 @@
+"""What the cloud got, as if each value had come in a message of its own: values that wait may share one."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+from simulators.csms import Csms
+from simulators.ledger import Received
+
+
+def apart(received: Iterable[Received]) -> list[Received]:
+    """Each entry of a MeterValues for itself, in order; all else as it came."""
+    return [one for message in received for one in _entries(message)]
+
+
+def _entries(message: Received) -> Iterator[Received]:
+    if message.action != "MeterValues":
+        yield message
+        return
+    for entry in message.payload["meterValue"]:
+        yield replace(message, payload={**message.payload, "meterValue": [entry]})
+
+
+def values(csms: Csms) -> list[Received]:
+    """All values that came, each for itself."""
+    return apart(csms.calls("MeterValues"))
+
+
+def sizes(csms: Csms) -> list[int]:
+    """How many entries the MeterValues had, message by message."""
+    return [len(one.payload["meterValue"]) for one in csms.calls("MeterValues")]
