@@ -38,10 +38,12 @@ from edge.enrolment import admit, enrol
 from edge.fleet import Fleet, adopt
 from edge.housekeeping import Housekeeping
 from edge.inside import Inside, Parts
+from edge.keeping import Keeping
 from edge.operations import Operations
 from edge.probing import Probing
 from edge.reload import Parts as ReloadParts
 from edge.reload import Reload, Request
+from edge.salvaging import Salvaging, salvage_health
 from edge.settings import Settings
 from edge.site.installation import Installation
 from edge.site.poller import MeterPoller
@@ -72,6 +74,8 @@ TICKS_WITHIN = 180.0
 """Seconds between two turns of a service that waits for nothing but the store and its own timer."""
 STORE_UNUSABLE = Health("Faulted", "InternalError", "store unusable: control-only mode")
 FOR_CLEAR_CACHE = 10.0
+ON_DISK = frozenset({"housekeeping", "numbers", "salvage"})
+"""Services that there are only in a life that is whole."""
 OF_THE_JOURNAL = ("sessions", "session", "queue", "queue_retry", "queue_drop", "trace")
 """Commands that have nothing to show while there is no journal."""
 
@@ -131,7 +135,11 @@ async def assemble(
         store,
         roster,
         clock,
-        lambda: _health(grid, clock.monotonic() - started) if why_control_only is None else STORE_UNUSABLE,
+        lambda: (
+            (salvage_health(salvaging.salvage, clock.utc_now()) or _health(grid, clock.monotonic() - started))
+            if why_control_only is None
+            else STORE_UNUSABLE
+        ),
         lambda: sender.wake(),  # noqa: PLW0108 - the sender is made below
     )
     configuration = Configuration(
@@ -141,7 +149,7 @@ async def assemble(
     )
     order = Order.FAIR if config.uplink is None else Order(config.uplink.order)
     lanes = Lanes(store, clock, order)
-    await lanes.load()
+    await lanes.begin()
     outcomes = Outcomes(
         store,
         lanes,
@@ -190,6 +198,8 @@ async def assemble(
     housekeeping = Housekeeping(
         store, lanes, clock, moment, lambda: in_force().store, world.offload, world.open_database
     )
+    salvaging = Salvaging(store, lanes, clock, config.store.path, world.offload, housekeeping.condition)
+    await salvaging.begin()
     parts = Parts(
         in_force,
         store,
@@ -205,6 +215,7 @@ async def assemble(
         watch,
         charger_parts.fleet,
         housekeeping.condition,
+        lambda: salvaging.salvage,
     )
     inside = Inside(parts)
     services: dict[str, Service] = {f"meter {poller.state().id}": poller.run for poller in pollers}
@@ -212,7 +223,7 @@ async def assemble(
     services |= {
         "station": partial(station.run, vitals.expect("station", TICKS_WITHIN)),
         "site reports": partial(reports.run, vitals.expect("site reports", TICKS_WITHIN)),
-        "uplink": link.run,
+        "uplink": partial(_then, lanes.load, link.run),
     }
     reload_parts = ReloadParts(
         store, roster, chargers, station, lanes, link, on_connectors, in_background, why_control_only is None
@@ -221,7 +232,9 @@ async def assemble(
         "reload": Reload(reload_request, in_force, reload_parts, world).run,
         "sightings": Sightings(store, roster).run,
         "certificates": watch.run,
-        **({} if why_control_only is not None else {"housekeeping": housekeeping.run}),
+        "housekeeping": housekeeping.run,
+        "numbers": Keeping(store, config.store.path, world.offload).run,
+        "salvage": partial(salvaging.run, (station.changed, sender.wake)),
     }
     hands = Hands(
         Fleet(
@@ -244,7 +257,14 @@ async def assemble(
     )
     socket = config.api.socket
     console = None if socket is None else _console(socket, store, inside, hands, has_journal=why_control_only is None)
+    services = {name: run for name, run in services.items() if why_control_only is None or name not in ON_DISK}
     return Assembly(chargers, services | {"backups": hands.backups.run}, inside, console, vitals)
+
+
+async def _then(first: Service, then: Service) -> None:
+    """One after the other: reading a long queue takes seconds, in which chargers are answered already."""
+    await first()
+    await then()
 
 
 @dataclass(frozen=True, slots=True)

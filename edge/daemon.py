@@ -3,10 +3,12 @@
 `build(config, world)` makes it; `run()` is the daemon. What it is made of is joined in `edge/assembly.py`; the process
 around it (log, lock, signals, the way to start again) is `edge/process.py`.
 
-A disk that fails must not cost the site its chargers. A store that goes on failing is opened anew once; if that does
-not help, or it cannot be opened at all, the next life is *control-only*: an empty store in memory takes its place, the
-chargers stay connected, but none is told that its transaction was stored, so that it keeps and repeats what it has to
-say. As soon as the disk takes a row again, the next life is a full one.
+A damaged store is put aside and another takes its place at once (`edge/store/recovery.py`), in which what is left of it
+is brought back by and by (`edge/salvaging.py`). A disk that fails must not cost the site its chargers. A store that
+goes on failing is opened anew once; if that does not help, or it cannot be opened at all, the next life is
+*control-only*: an empty store in memory takes its place, the chargers stay connected, but none is told that its
+transaction was stored, so that it keeps and repeats what it has to say. As soon as the disk takes a row again, the next
+life is a full one.
 """
 
 import asyncio
@@ -14,6 +16,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from enum import StrEnum
 from functools import partial
+from pathlib import Path
 
 import structlog
 
@@ -27,9 +30,10 @@ from edge.console.server import ConsoleServer
 from edge.inside import Inside
 from edge.ocppj.schemas import warm_up
 from edge.reload import Read, Request
-from edge.store import boots
+from edge.store import boots, recovery
+from edge.store.damage import UNREADABLE
 from edge.store.db import CommitFailed, Store, open_store
-from edge.store.migration import StoreForeign, StoreUnusable
+from edge.store.migration import StoreDamaged, StoreForeign, StoreUnusable
 from edge.store.volatile import open_volatile
 from edge.watchdog import Life, Watchdog
 from edge.world import World
@@ -85,6 +89,10 @@ class Daemon:
         self._reopened_at = float("-inf")
         self._given_up: str | None = None
         """Why the store on disk is not even tried."""
+        self._condemned: StoreDamaged | None = None
+        """What was found in the store, so that it is put aside whatever opening it would say."""
+        self._in_use: tuple[int, int] | None = None
+        """Which file the last store was: a condemned one may have been put aside already when we are called again."""
         self._log = structlog.get_logger("edge.daemon")
 
     def leave(self, ending: Ending = Ending.STOPPED) -> None:
@@ -123,6 +131,15 @@ class Daemon:
                     await self._live(store, why_control_only)
                 finally:
                     writer.cancel()
+        except* CommitFailed as failures:  # before chargers were let in: later each part copes with that itself
+            self._reopen(f"the store failed while the daemon started: {_first(failures)}", store.damage)
+        except* UNREADABLE as failures:
+            error = _first(failures)
+            if why_control_only is not None or error is not store.misread:
+                raise
+            self._log.error("store_unreadable", exc_info=error)
+            store.damage = f"its content cannot be read: {error}"
+            self._reopen(store.damage, store.damage)
         finally:
             await store.close()
 
@@ -140,9 +157,30 @@ class Daemon:
         return await open_volatile(world.open_database, world.clock), why
 
     async def _open_on_disk(self) -> Store:
-        world = self._world
+        """A damaged store is put aside, and another opened in its place. Raises StoreUnusable or StoreForeign."""
+        world, path = self._world, self._in_force().store.path
         await world.offload(self._claim)
-        return await open_store(self._in_force().store.path, world.open_database, world.clock)
+        now, monotonic = world.clock.utc_now, world.clock.monotonic
+        try:
+            await world.offload(lambda: recovery.prepare(path, now(), monotonic))
+            damage = self._condemned
+            if damage is None or await world.offload(partial(_file_at, path)) != self._in_use:
+                try:
+                    return await self._opened(path)
+                except StoreDamaged as error:
+                    damage = error
+            found = damage
+            await world.offload(lambda: recovery.replace(path, found, now(), monotonic))
+        except UNREADABLE as error:
+            self._log.exception("store_unreadable")
+            raise StoreUnusable(f"{path}: {error}") from error
+        return await self._opened(path)
+
+    async def _opened(self, path: Path) -> Store:
+        store = await open_store(path, self._world.open_database, self._world.clock)
+        self._condemned = None
+        self._in_use = await self._world.offload(partial(_file_at, path))
+        return store
 
     async def _live(self, store: Store, why_control_only: str | None) -> None:
         world = self._world
@@ -223,6 +261,9 @@ class Daemon:
         failing_since: float | None = None
         while True:
             await asyncio.sleep(GUARD_EVERY)
+            if store.damage is not None:
+                self._reopen(f"the store is damaged: {store.damage}", store.damage)
+                return
             if not store.is_failing:
                 failing_since = None
                 continue
@@ -234,8 +275,11 @@ class Daemon:
                     self._reopen(f"the store fails again and again: {error}")
                     return
 
-    def _reopen(self, why: str) -> None:
+    def _reopen(self, why: str, damage: str | None = None) -> None:
+        """`damage`: of the file, so that another has to take its place."""
         now = self._world.clock.monotonic()
+        if damage is not None:
+            self._condemned = StoreDamaged(damage)
         if now - self._reopened_at < FAILED_AGAIN_WITHIN:
             self._given_up = why
         self._reopened_at = now
@@ -272,6 +316,20 @@ class Daemon:
             await work
         except Exception:  # noqa: BLE001 - a supervisor (style 16)
             self._log.exception("background_failed")
+
+
+def _file_at(path: Path) -> tuple[int, int] | None:
+    """Which file stands there, whatever it was called before."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _first(failures: BaseExceptionGroup[BaseException]) -> BaseException:
+    first = failures.exceptions[0]
+    return _first(first) if isinstance(first, BaseExceptionGroup) else first
 
 
 async def _takes_a_row(store: Store) -> bool:

@@ -20,10 +20,11 @@ import structlog
 from edge.clock import SiteClock
 from edge.config import StoreSettings
 from edge.domain.ports import Offload
-from edge.store import Connection, capacity, retention, thinning
-from edge.store.capacity import BEGINS_AT, ENDS_BELOW, Condition, Fullness, Level, Pages
+from edge.store import Connection, capacity, reserve, retention, thinning
+from edge.store.capacity import BEGINS_AT, ENDS_BELOW, Condition, Fullness, Level, NotChecked, Pages
 from edge.store.db import CommitFailed, OpenDatabase, Store
 from edge.store.exchange import Moment
+from edge.store.reserve import RESERVE_BYTES
 from edge.uplink.lanes import Lanes
 
 T = TypeVar("T")
@@ -59,12 +60,15 @@ class Space:
 
     free: int
     wal: int
+    has_reserve: bool
+    """Room for starts and stops is kept (`store/reserve.py`)."""
 
 
 def space_at(path: Path) -> Space:
     found = os.statvfs(path.parent)
     wal = path.with_name(path.name + "-wal")
-    return Space(found.f_bavail * found.f_frsize, wal.stat().st_size if wal.exists() else 0)
+    size = wal.stat().st_size if wal.exists() else 0
+    return Space(found.f_bavail * found.f_frsize, size, reserve.is_held(path))
 
 
 class Housekeeping:
@@ -95,6 +99,8 @@ class Housekeeping:
         self._seen_waiting = 0
         self._seen_at = float("-inf")
         self._sifted_at = float("-inf")
+        self._is_unchecked = False
+        """The check was due, and could not be made."""
         self._log = structlog.get_logger("edge.housekeeping")
         self.condition = Condition()
 
@@ -139,6 +145,7 @@ class Housekeeping:
     async def _look(self) -> None:
         """Measure, tell the writer what that means, and people when it is another level than before."""
         settings = self._settings()
+        await self._keep_reserve(settings)
         space = await self._offload(lambda: space_at(settings.path))
         before = self.condition.fullness
 
@@ -148,7 +155,7 @@ class Housekeeping:
             most = most_bytes(pages, space, settings.max_size_mb)
             used = pages.used * pages.size + max(0, space.wal - USUAL_WAL)
             level = capacity.level_at(used / most, Level.GREEN if before is None else before.level)
-            capacity.tell(db, most // pages.size, level)
+            capacity.tell(db, most // pages.size, level, 0 if space.has_reserve else RESERVE_BYTES // pages.size)
             return pages, most, level, left_out, thinning.total(db)
 
         pages, most, level, left_out, thinned = await self._store.write(unit)
@@ -161,6 +168,20 @@ class Housekeeping:
         if level is not (Level.GREEN if before is None else before.level):
             tell = self._log.info if level is Level.GREEN else self._log.warning
             tell("store_level", level=level.name.lower(), used_bytes=fullness.used_bytes, limit_bytes=most)
+
+    async def _keep_reserve(self, settings: StoreSettings) -> None:
+        """Room for starts and stops, unless there is none: what is left then belongs to them anyway."""
+        is_wanted = self.condition.fullness is None or self._level() < Level.RED
+
+        def keep() -> bool:
+            space = space_at(settings.path)
+            if space.has_reserve or not is_wanted or space.free < RESERVE_BYTES + ROOM_FOR_OTHERS:
+                return False
+            reserve.hold(settings.path)
+            return True
+
+        if await self._offload(keep):
+            self._log.info("reserve_held", bytes=RESERVE_BYTES)
 
     # --- what goes
 
@@ -243,20 +264,23 @@ class Housekeeping:
             await self._write(partial(capacity.shrink, most=VACUUMED_AT_ONCE))
 
     async def _check_file(self) -> None:
-        """The whole of it, on a connection of its own: neither the writer nor the console waits for that."""
+        """The whole of it. What kept it from being checked is another matter, and it is tried again an hour later."""
         is_due = partial(capacity.is_check_due, now_ms=self._now_ms(), every_ms=CHECK_EVERY_MS)
-        if not await self._store.write(is_due):
+        if not await self._store.write(is_due) and not self._is_unchecked:
             return
-        database = await self._open_database(self._settings().path)
+        self._is_unchecked = True
         try:
-            verdict = await database.run(capacity.check)
-        finally:
-            await database.close()
+            verdict = await capacity.check_file(self._settings().path, self._open_database)
+        except NotChecked as error:
+            self._log.warning("store_not_checked", why=str(error))
+            return
+        self._is_unchecked = False
         self.condition.damage = None if verdict == "ok" else verdict
         if verdict == "ok":
             self._log.info("store_checked")
         else:
             self._log.error("store_damaged", verdict=verdict)
+            self._store.damage = verdict  # the daemon puts it aside
 
     async def _write(self, unit: Callable[[Connection], T]) -> T:
         """One small unit, and a pause that leaves the writer to those who wait for it."""

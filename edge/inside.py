@@ -1,8 +1,8 @@
 """The running daemon as the console sees it: present states and alarms."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from edge import __version__
 from edge.chargers.link import ChargerLink
@@ -26,6 +26,7 @@ from edge.domain.readings import MeterState, Quality
 from edge.site.poller import MeterPoller
 from edge.store.capacity import Condition, Fullness, Level
 from edge.store.db import Store
+from edge.store.succeeding import Salvage, is_told
 from edge.tls.expiry import CertificateWatch
 from edge.uplink.lanes import Lanes
 from edge.uplink.link import UplinkLink
@@ -55,6 +56,8 @@ class Parts:
     certificates: CertificateWatch
     fleet: FleetTally
     condition: Condition
+    salvage: Callable[[], Salvage | None]
+    """Of a damaged store: the present one, or the last one."""
 
 
 class Inside:
@@ -98,7 +101,7 @@ class Inside:
             heartbeat_interval_s=status.heartbeat_interval,
             epoch=status.epoch,
             order=settings.order,
-            outstanding=None if sent is None else Outstanding(sent.action, sent.message.row.seq, sent.sent_at.wall),
+            outstanding=None if sent is None else Outstanding(sent.action, sent.seqs[0], sent.sent_at.wall, sent.seqs),
             drain_s=sender.drain_seconds(),
         )
 
@@ -213,8 +216,11 @@ class Inside:
         fullness, damage = self.fullness(), self._parts.condition.damage
         if fullness is not None and fullness.level is not Level.GREEN:
             found.append(Alarm("store_filling", "store", fullness.since, _filling(fullness)))
+        if (salvage := self._parts.salvage()) is not None and is_told(salvage, self.now()):
+            since = datetime.fromtimestamp(salvage.at_ms / 1000, UTC)
+            found.append(Alarm("store_salvaged", "store", since, _salvaged(salvage)))
         if damage is not None:
-            message = f"the weekly check of the file found: {damage}; make a backup now, then put an earlier one back"
+            message = f"the weekly check of the file found: {damage}; it is put aside, and what is left of it salvaged"
             found.append(Alarm("store_damaged", "store", self.now(), message))
         return found
 
@@ -284,4 +290,32 @@ def _filling(fullness: Fullness) -> str:
     return (
         f"{share} % full ({used:.0f} of {limit:.0f} MB): {costs}; {fullness.thinned} values left out so far. "
         "Bring the uplink back, free the disk, or raise store.max_size_mb"
+    )
+
+
+def _salvaged(one: Salvage) -> str:
+    """What happened to the store, how much of it is back, and what to do."""
+    place = f"the damaged file is kept in quarantine/{one.folder}"
+    cut_short = f" It went on without all of it, because {one.cut_short}." if one.cut_short else ""
+    if one.phase != "done":
+        doing = {"reading": f"is read ({one.pages} pages)", "open": "goes back: first what the CSMS has not got"}
+        to_do = (
+            "It waits until the disk has room, and for an hour so does what is to be sent: free some"
+            if one.waits_for_room
+            else "Nothing has to be done"
+        )
+        return (
+            f"the store was damaged ({one.why}). Chargers are served from a new one; what is left of the old one "
+            f"{doing.get(one.phase, 'goes back: now the history')}, {one.imported} rows so far; {place}."
+            f"{cut_short} {to_do}"
+        )
+    rows = f"{one.imported} rows are back"
+    rows += f", {one.unproven} of them without proof" if one.unproven else ""
+    rows += f", {one.wrong} were not what had been stored" if one.wrong else ""
+    rows += f", {one.left} had no room" if one.left else ""
+    lost = f"{one.cut_sessions} of them lack something that the CSMS has not got" if one.cut_sessions else "all whole"
+    return (
+        f"the store was damaged ({one.why}) and replaced. Salvaged: {rows}; "
+        f"{one.sessions} unfinished sessions, {lost}.{cut_short} "
+        f"Have the disk looked at; {place} and may be removed then"
     )

@@ -10,6 +10,8 @@ from enum import StrEnum
 
 EARLIEST = datetime(2026, 1, 1, tzinfo=UTC)
 """Before this the program did not exist."""
+LATEST = datetime(2100, 1, 1, tzinfo=UTC)
+"""A later time is none."""
 
 
 class Trust(StrEnum):

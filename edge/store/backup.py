@@ -1,4 +1,4 @@
-"""A consistent copy of the store, made while the writer goes on (reliability.md 3.3).
+"""A consistent copy of the store, made while the writer goes on.
 
 What comes in is a request (`pieces`); what goes out is the copy as a stream of bytes. `Backups.run` owns the work: a
 connection of its own holds one snapshot and SQLite's backup reads it a few pages at a time into a temporary file

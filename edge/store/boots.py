@@ -3,7 +3,18 @@
 import sqlite3
 from datetime import UTC, datetime, timedelta
 
-from edge.domain.timekeeping import EARLIEST, Floor, Trust
+from edge.domain.timekeeping import EARLIEST, LATEST, Floor, Trust
+
+HIGHEST = {
+    "seq": 2**40,
+    "boot": 2**31 - 1,
+    "session": 2**31 - 1,
+    "stream": 2**40 + 2**31 - 1,
+    "charger_tx": 2_100_000_000,
+}
+"""Numbers that no site reaches: a million rows a day for 3,000 years, 10,000 sessions a day for 500. Ids for chargers
+end at 2³¹ (1.6 §7.44), less what a successor goes ahead (`succession.py`). What is beyond is damage."""
+HIGHEST_ELSE = 2**40
 
 
 def begin(connection: sqlite3.Connection, wall: datetime, mono_ms: int, trust: str) -> int:
@@ -55,12 +66,14 @@ def keep_time(connection: sqlite3.Connection, now: datetime, trust: Trust) -> No
 
 
 def floor(connection: sqlite3.Connection) -> Floor:
-    """The latest times that are known to have been."""
+    """The latest times that are known to have been; what cannot be a time is none."""
     rows = connection.execute(
         "SELECT max(at), is_told FROM (SELECT value AS at, key = 'csms_wall_ms' AS is_told FROM meta "
         "WHERE key IN ('last_wall_ms', 'csms_wall_ms') UNION ALL "
         "SELECT at_wall_ms, trust = 'csms' FROM (SELECT at_wall_ms, boot_no FROM exchange ORDER BY seq DESC LIMIT 1) "
-        "JOIN boot USING (boot_no) WHERE trust <> 'floor') GROUP BY is_told"
+        "JOIN boot USING (boot_no) WHERE trust <> 'floor') "
+        "WHERE typeof(at) = 'integer' AND at BETWEEN 0 AND :latest GROUP BY is_told",
+        {"latest": round(LATEST.timestamp() * 1000)},
     ).fetchall()
     found = {bool(is_told): max(EARLIEST, datetime.fromtimestamp(at / 1000, UTC)) for at, is_told in rows}
     return Floor(vouched=found.get(False, EARLIEST), told=found.get(True, EARLIEST))
@@ -81,6 +94,20 @@ def next_number(connection: sqlite3.Connection, name: str, first: int) -> int:
         {"name": name, "first": first},
     ).fetchone()
     return int(row[0])
+
+
+def counters(connection: sqlite3.Connection) -> dict[str, int]:
+    """All of them by name. Raises ValueError when one has a value that none can have."""
+    rows = connection.execute("SELECT substr(key, 9), value FROM meta WHERE key GLOB 'counter:*'").fetchall()
+    for name, value in rows:
+        if not is_possible(name, value):
+            raise ValueError(f"its counter {name!r} is damaged: {value!r}")
+    return dict(rows)
+
+
+def is_possible(name: str, value: object) -> bool:
+    """Whether a site can have reached this value of a counter, of `seq` or of `boot`."""
+    return type(value) is int and 0 <= value <= HIGHEST.get(name, HIGHEST_ELSE)
 
 
 def station_settings(connection: sqlite3.Connection) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""How full the store is, and what that means for what is still stored (reliability.md 3.4).
+"""How full the store is, and what that means for what is still stored.
 
 The pages in use are known in each unit at the cost of a look into the cached header; how many there may be is told by
 `edge/housekeeping.py`, which also asks the file system. It stands in a TEMP table of the writer's connection, because
@@ -6,9 +6,18 @@ a unit touches no other state. Until it is told, there is no limit.
 """
 
 import sqlite3
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum
+from pathlib import Path
+
+from edge.domain.ports import EdgeError
+from edge.store import damage
+
+
+class NotChecked(EdgeError):
+    """The file could not be looked at, which says nothing of it: no memory, no file handles."""
 
 
 class Level(IntEnum):
@@ -81,12 +90,15 @@ def pages(connection: sqlite3.Connection) -> Pages:
     return Pages(size, in_file, free)
 
 
-def tell(connection: sqlite3.Connection, most_pages: int, level: Level) -> None:
-    """So many pages there may be, and this level counts until it is told anew, unless the pages say a higher one."""
+def tell(connection: sqlite3.Connection, most_pages: int, level: Level, beyond: int = 0) -> None:
+    """So many pages there may be, and this level counts until it is told anew, unless the pages say a higher one.
+
+    `beyond`: so many more while the room that was kept for starts and stops is in use (`reserve.py`).
+    """
     connection.execute("DELETE FROM temp.capacity")
     connection.execute("INSERT INTO temp.capacity VALUES (:most, :level)", {"most": most_pages, "level": int(level)})
     # The quota of SQLite itself: beyond it a commit fails, and the file system is never filled by us.
-    connection.execute(f"PRAGMA max_page_count = {most_pages:d}").close()
+    connection.execute(f"PRAGMA max_page_count = {most_pages + beyond:d}").close()
 
 
 def level_told(connection: sqlite3.Connection) -> Level:
@@ -135,18 +147,40 @@ def shrink(connection: sqlite3.Connection, most: int) -> None:
 
 
 def is_check_due(connection: sqlite3.Connection, now_ms: int, every_ms: int) -> bool:
-    """Whether the whole file should be checked now; if so, it counts as done. The first time is one period away."""
+    """Whether the whole file should be checked now; if so, it counts as done. The first time is one period away.
+
+    What is no time, or one to come, does not keep it from being checked.
+    """
     row = connection.execute("SELECT value FROM meta WHERE key = 'checked_wall_ms'").fetchone()
-    is_due = row is not None and now_ms - int(row[0]) >= every_ms
+    is_due = row is not None and not (type(row[0]) is int and now_ms - every_ms < row[0] <= now_ms)
     if row is None or is_due:
         connection.execute("INSERT OR REPLACE INTO meta (key, value) VALUES ('checked_wall_ms', :now)", {"now": now_ms})
     return is_due
 
 
 def check(connection: sqlite3.Connection) -> str:
-    """`ok`, or the first thing that is wrong. Reads the whole file."""
+    """`ok`, or the first thing that is wrong. Reads the whole file. Raises NotChecked."""
     try:
         connection.execute("PRAGMA query_only = ON").close()
-        return str(connection.execute("PRAGMA integrity_check(1)").fetchone()[0])
-    except sqlite3.DatabaseError as error:
+        verdict = str(connection.execute("PRAGMA integrity_check(1)").fetchone()[0])
+    except UnicodeDecodeError as error:  # SQLite quotes a schema that is damaged
+        return f"the schema is damaged: {error}"
+    except (sqlite3.Error, MemoryError) as error:
+        if not damage.is_damage(error):
+            raise NotChecked(str(error) or "out of memory") from error
         return str(error)
+    if damage.is_unfinished(verdict):
+        raise NotChecked(verdict)
+    return verdict
+
+
+async def check_file(path: Path, open_database: Callable[[Path], Awaitable[damage.Database]]) -> str:
+    """As `check`, on a connection of its own: neither the writer nor the console waits for that."""
+    try:
+        database = await open_database(path)
+    except (sqlite3.Error, OSError, MemoryError) as error:
+        raise NotChecked(str(error) or "out of memory") from error
+    try:
+        return str(await database.run(check))
+    finally:
+        await database.close()

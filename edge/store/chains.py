@@ -10,11 +10,14 @@ before anyone reads; `load` rolls them forward over the rows since then after a 
 import sqlite3
 from collections.abc import Sequence
 
-from edge.store import capacity, shares
+from edge.store import boots, capacity, shares
 
 
 def load(connection: sqlite3.Connection) -> None:
-    """Make the TEMP tables and bring `tx` and `charger` up to date with the rows after `meta.settled_seq`."""
+    """Make the TEMP tables and bring `tx` and `charger` up to date with the rows after `meta.settled_seq`.
+
+    Raises ValueError when the numbers of the rows are damaged.
+    """
     for statement in (
         "CREATE TEMP TABLE tx_end (tx_no INTEGER PRIMARY KEY, last_seq INTEGER NOT NULL, rows INTEGER NOT NULL)",
         "CREATE TEMP TABLE peer_end (peer INTEGER PRIMARY KEY, last_seq INTEGER)",
@@ -26,6 +29,8 @@ def load(connection: sqlite3.Connection) -> None:
     connection.execute("BEGIN IMMEDIATE")
     settled = settled_seq(connection)
     last = connection.execute("SELECT coalesce(max(seq), 0) FROM exchange").fetchone()[0]
+    if not boots.is_possible("seq", last):
+        raise ValueError(f"its newest row has the number {last}")
     connection.execute("INSERT INTO temp.counter VALUES ('seq', :seq)", {"seq": max(settled, last)})
     connection.execute(
         "INSERT INTO temp.tx_end SELECT tx.tx_no, max(e.seq), tx.rows + sum(e.relay) "
@@ -41,15 +46,18 @@ def load(connection: sqlite3.Connection) -> None:
 
 
 def settled_seq(connection: sqlite3.Connection) -> int:
-    """Up to which row `tx` and `charger` are up to date."""
+    """Up to which row `tx` and `charger` are up to date. Raises ValueError when that is no number of a row."""
     row = connection.execute("SELECT value FROM meta WHERE key = 'settled_seq'").fetchone()
+    if row is not None and not boots.is_possible("seq", row[0]):
+        raise ValueError(f"its settled_seq is damaged: {row[0]!r}")
     return 0 if row is None else int(row[0])
 
 
 def next_seq(connection: sqlite3.Connection) -> int:
     """A number for a new row; never given twice, also after the newest rows were deleted."""
-    row = connection.execute("UPDATE temp.counter SET value = value + 1 WHERE name = 'seq' RETURNING value").fetchone()
-    return int(row[0])
+    seq = last_seq(connection) + 1
+    connection.execute("UPDATE temp.counter SET value = :seq WHERE name = 'seq'", {"seq": seq})
+    return seq
 
 
 def last_seq(connection: sqlite3.Connection) -> int:

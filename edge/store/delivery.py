@@ -4,13 +4,14 @@ Within a transaction delivery is in order, so `tx.acked_seq` says it all; the ta
 that are bound and of unknown outcome, refused, or parked.
 """
 
+import json
 import sqlite3
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
 
-from edge.domain.ids import CsmsTransactionId, TransactionNo, UpstreamConnector
+from edge.domain.ids import ConnectorNo, CsmsTransactionId, TransactionNo, UpstreamConnector
 from edge.jsontypes import Payload
-from edge.store import chains, exchange, transactions
+from edge.store import chains, exchange, gaps, transactions
 from edge.store.exchange import Exchange
 
 STATION_LANE = 0
@@ -46,7 +47,7 @@ Render = Callable[[Message], Payload]
 
 
 def open_epoch(connection: sqlite3.Connection, identity: str, endpoint: str, version: str) -> int:
-    """The epoch of this uplink: the one that is open, or a new one (architecture, law 9)."""
+    """The epoch of this uplink: the one that is open, or a new one (docs/architecture.md, law 8)."""
     row = connection.execute(
         "SELECT epoch_no FROM uplink_epoch WHERE identity = :identity AND endpoint = :endpoint "
         "AND version = :version ORDER BY epoch_no DESC LIMIT 1",
@@ -71,22 +72,64 @@ def foreign_unfinished(connection: sqlite3.Connection, epoch_no: int) -> tuple[i
     return None if row[0] == 0 else (int(row[0]), str(row[1]), str(row[2]))
 
 
-def lanes(connection: sqlite3.Connection) -> dict[int, list[Waiting]]:
-    """All that is to be sent, by upstream connector, in the order of commit."""
-    found: dict[int, list[Waiting]] = {}
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A transaction of which something may be due, or a stream of values."""
+
+    tx_no: TransactionNo
+    lane: int
+    acked_seq: int
+
+
+def due(connection: sqlite3.Connection, of: Collection[ConnectorNo] | None = None) -> list[Due]:
+    """All of connectors that have an upstream number, and of the station itself; or only `of` these connectors."""
     rows = connection.execute(
-        "SELECT tx.tx_no, tx.acked_seq, coalesce(c.up16_connector, 0) "
+        "SELECT tx.tx_no, coalesce(c.up16_connector, 0), tx.acked_seq, tx.connector_no "
         "FROM tx LEFT JOIN connector c USING (connector_no) "
         "WHERE tx.due = 1 AND (c.up16_connector IS NOT NULL OR tx.charger_no IS NULL)"
-    ).fetchall()
-    for tx_no, acked_seq, lane in rows:
-        last_seq, _ = chains.tx_end(connection, tx_no)
+    )
+    return [Due(TransactionNo(tx_no), lane, acked) for tx_no, lane, acked, where in rows if of is None or where in of]
+
+
+def lanes(connection: sqlite3.Connection, of: Collection[ConnectorNo] | None = None) -> dict[int, list[Waiting]]:
+    """All that is to be sent, or only `of` these connectors, by upstream connector, in the order of commit."""
+    found: dict[int, list[Waiting]] = {}
+    for one in due(connection, of):
+        last_seq, _ = chains.tx_end(connection, one.tx_no)
         if last_seq is not None:
-            found.setdefault(lane, []).extend(
+            found.setdefault(one.lane, []).extend(
                 Waiting(seq, action in START_OR_STOP)
-                for seq, action in exchange.pending(connection, last_seq, acked_seq)
+                for seq, action in exchange.pending(connection, last_seq, one.acked_seq)
             )
     return {lane: sorted(waiting, key=lambda one: one.seq) for lane, waiting in found.items()}
+
+
+def waiting_backwards(
+    connection: sqlite3.Connection, one: Due, before: int | None, most: int
+) -> tuple[list[Waiting], int | None]:
+    """As `lanes`, a few rows at a time, newest first: up to `most`, and where to go on (None: this was the oldest).
+
+    `before` is where the last ones ended; None begins with the newest row.
+    """
+    seq = chains.tx_end(connection, one.tx_no)[0] if before is None else before
+    rows = connection.execute(
+        "WITH RECURSIVE chain (seq, prev, relay, action) AS ("
+        " SELECT seq, prev_tx, relay, action FROM exchange WHERE seq = :last AND seq > :acked"
+        " UNION ALL SELECT seq, prev_tx, 0, NULL FROM gap WHERE seq = :last AND seq > :acked"
+        " UNION ALL SELECT e.seq, e.prev_tx, e.relay, e.action FROM chain CROSS JOIN exchange e ON e.seq = chain.prev"
+        " WHERE e.seq > :acked AND e.seq < chain.seq"
+        " UNION ALL SELECT g.seq, g.prev_tx, 0, NULL FROM chain CROSS JOIN gap g ON g.seq = chain.prev"
+        " WHERE g.seq > :acked AND g.seq < chain.seq LIMIT :most) "
+        "SELECT seq, prev, relay, CAST(action AS BLOB) FROM chain",
+        {"last": seq, "acked": one.acked_seq, "most": most},
+    ).fetchall()
+    found = [
+        Waiting(seq, (action or b"").decode(errors="replace") in START_OR_STOP)
+        for seq, _, relay, action in rows
+        if relay
+    ]
+    next_seq = gaps.back(rows[-1][0], rows[-1][1]) if len(rows) == most else None
+    return found, None if next_seq is None or next_seq <= one.acked_seq else next_seq
 
 
 def message(connection: sqlite3.Connection, seq: int) -> Message | None:
@@ -106,6 +149,32 @@ def message(connection: sqlite3.Connection, seq: int) -> Message | None:
     return Message(row, row.tx_no, kind, lane, upstream_tx, epoch_no, *(bound or (None, 0)))
 
 
+def behind(connection: sqlite3.Connection, head: Message, seqs: Sequence[int]) -> Iterator[Message]:
+    """The messages of these numbers that come right after `head` in its transaction, as far as nothing is in the way.
+
+    In the way are: a message of something else, one between them that nobody named, one that is not what was stored,
+    and one that was refused before or is bound: that goes alone, as it did.
+    """
+    tried = connection.execute(
+        "SELECT min(seq) FROM delivery WHERE seq IN (SELECT value FROM json_each(:seqs)) "
+        "AND (bound IS NOT NULL OR attempts > 0)",
+        {"seqs": json.dumps(seqs)},
+    ).fetchone()[0]
+    before = head.row
+    for seq in seqs:
+        row = exchange.load(connection, seq)
+        if row is None or row.tx_no != head.tx_no or not row.relay or seq == tried:
+            return
+        if row.prev_tx == before.seq:
+            is_intact = exchange.digest(row.seq, before.digest, row.text) == row.digest
+        else:
+            is_intact = exchange.is_intact(connection, row) and not passed_over(connection, row, before.seq)
+        if not is_intact:
+            return
+        yield replace(head, row=row, bound=None, attempts=0)
+        before = row
+
+
 def bind(connection: sqlite3.Connection, seq: int, epoch_no: int, payload: str) -> None:
     """Keep what is about to be sent, so that a repeat is equal whatever happens in between."""
     connection.execute(
@@ -117,14 +186,33 @@ def bind(connection: sqlite3.Connection, seq: int, epoch_no: int, payload: str) 
 
 def acknowledge(connection: sqlite3.Connection, seq: int, tx_no: TransactionNo, epoch_no: int) -> bool:
     """The CSMS has it. False when it was known to have it before."""
-    changed = connection.execute(
-        "UPDATE tx SET acked_seq = :seq, acked_rows = acked_rows + 1, epoch_no = coalesce(epoch_no, :epoch) "
-        "WHERE tx_no = :tx AND acked_seq < :seq",
-        {"seq": seq, "tx": tx_no, "epoch": epoch_no},
-    ).rowcount
-    if changed == 0:
+    return acknowledge_together(connection, (seq,), tx_no, epoch_no)
+
+
+def acknowledge_together(
+    connection: sqlite3.Connection, seqs: Sequence[int], tx_no: TransactionNo, epoch_no: int
+) -> bool:
+    """The CSMS has these, which ascend; they came in one message. False when it was known to have them before.
+
+    With them it has all that comes before them in their transaction, also where nobody could store that (a disk that
+    failed for long). One that was left out while it was on its way (`thinning.py`) is not counted: it is no row of the
+    transaction now.
+    """
+    found = connection.execute("SELECT acked_seq FROM tx WHERE tx_no = :tx", {"tx": tx_no}).fetchone()
+    news = [seq for seq in seqs if seq > found[0]]
+    if not news:
         return False
-    connection.execute("DELETE FROM delivery WHERE seq = :seq", {"seq": seq})
+    last = connection.execute(
+        "SELECT max(seq) FROM exchange WHERE seq IN (SELECT value FROM json_each(:seqs))", {"seqs": json.dumps(news)}
+    ).fetchone()[0]
+    delivered = [] if last is None else [seq for seq, _ in exchange.pending(connection, last, found[0])]
+    numbers = json.dumps([*news, *delivered])
+    connection.execute(
+        "UPDATE tx SET acked_seq = :seq, acked_rows = acked_rows + :rows, epoch_no = coalesce(epoch_no, :epoch) "
+        "WHERE tx_no = :tx",
+        {"seq": news[-1], "rows": len(delivered), "tx": tx_no, "epoch": epoch_no},
+    )
+    connection.execute("DELETE FROM delivery WHERE seq IN (SELECT value FROM json_each(:seqs))", {"seqs": numbers})
     finish_if_all_is_delivered(connection, tx_no)
     return True
 
@@ -143,6 +231,11 @@ def learn_csms_tx(connection: sqlite3.Connection, tx_no: TransactionNo, csms_tx:
     connection.execute(
         "UPDATE tx SET upstream_tx = :id WHERE tx_no = :tx AND upstream_tx IS NULL", {"id": csms_tx, "tx": tx_no}
     )
+
+
+def is_there(connection: sqlite3.Connection, seq: int) -> bool:
+    """Whether the row still is: a value may be left out while it is on its way (`thinning.py`)."""
+    return connection.execute("SELECT 1 FROM exchange WHERE seq = :seq", {"seq": seq}).fetchone() is not None
 
 
 def failed(connection: sqlite3.Connection, seq: int, attempts: int, code: str, description: str, wall_ms: int) -> None:
@@ -199,10 +292,14 @@ def has_undelivered_before(connection: sqlite3.Connection, tx_no: TransactionNo)
     return any(chains.tx_end(connection, number)[1] > acked_rows for number, acked_rows in older)
 
 
-def passed_over(connection: sqlite3.Connection, row: Exchange) -> list[Waiting]:
-    """Earlier messages of the same transaction that are not acknowledged: they come first, whoever forgot them."""
+def passed_over(connection: sqlite3.Connection, row: Exchange, answered: int = 0) -> list[Waiting]:
+    """Earlier messages of the same transaction that are not acknowledged: they come first, whoever forgot them.
+
+    `answered`: up to which row the CSMS is known to have it, before that is stored.
+    """
     assert row.tx_no is not None
     acked = connection.execute("SELECT acked_seq FROM tx WHERE tx_no = :tx", {"tx": row.tx_no}).fetchone()[0]
+    acked = max(acked, answered)
     if row.prev_tx is None or row.prev_tx <= acked:
         return []
     earlier = exchange.pending(connection, row.prev_tx, acked)

@@ -290,12 +290,12 @@ def _walk(connection: sqlite3.Connection, seq: int | None, *, by_tx: Transaction
         row = load(connection, seq)
         if row is not None:
             yield row
-            seq = row.prev_peer if by_tx is None else row.prev_tx
+            seq = gaps.back(seq, row.prev_peer if by_tx is None else row.prev_tx)
             continue
         behind = gaps.before(connection, seq)
         if behind is None:
             return
-        seq = behind[1] if by_tx is None else behind[0]
+        seq = gaps.back(seq, behind[1] if by_tx is None else behind[0])
 
 
 def pending(connection: sqlite3.Connection, last_seq: int, acked_seq: int) -> list[tuple[int, str]]:
@@ -305,9 +305,11 @@ def pending(connection: sqlite3.Connection, last_seq: int, acked_seq: int) -> li
         " SELECT seq, prev_tx, relay, action FROM exchange WHERE seq = :last AND seq > :acked"
         " UNION ALL SELECT seq, prev_tx, 0, NULL FROM gap WHERE seq = :last AND seq > :acked"
         " UNION ALL SELECT e.seq, e.prev_tx, e.relay, e.action FROM chain CROSS JOIN exchange e ON e.seq = chain.prev"
-        " WHERE e.seq > :acked"
+        " WHERE e.seq > :acked AND e.seq < chain.seq"
         " UNION ALL SELECT g.seq, g.prev_tx, 0, NULL FROM chain CROSS JOIN gap g ON g.seq = chain.prev"
-        " WHERE g.seq > :acked) SELECT seq, action FROM chain WHERE relay = 1 ORDER BY seq",
+        " WHERE g.seq > :acked AND g.seq < chain.seq) SELECT seq, CAST(action AS BLOB) FROM chain WHERE relay = 1 "
+        "ORDER BY seq",
         {"last": last_seq, "acked": acked_seq},
     )
-    return [(int(seq), str(action)) for seq, action in rows]
+    # One that is no UTF-8 any more is found damaged when its turn comes; the others must not wait for it.
+    return [(int(seq), (action or b"").decode(errors="replace")) for seq, action in rows]

@@ -48,6 +48,20 @@ def _is_second_name(item: Path, store: Path) -> bool:
     )
 
 
+def make_folder(folder: Path) -> None:
+    """With the folders above it, so that a power cut leaves it where it is."""
+    if not folder.is_dir():
+        make_folder(folder.parent)
+        folder.mkdir(exist_ok=True)
+        to_disk(folder.parent)
+
+
+def free_bytes(folder: Path) -> int:
+    """Room that the file system has for us. Raises OSError."""
+    found = os.statvfs(folder)
+    return found.f_bavail * found.f_frsize
+
+
 def to_disk(path: Path) -> None:
     """Return when a file, or the names in a folder, would survive a power cut."""
     handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)

@@ -32,6 +32,11 @@ def before(connection: sqlite3.Connection, seq: int) -> tuple[int | None, int | 
     return None if row is None else (row[0], row[1])
 
 
+def back(seq: int, to: int | None) -> int | None:
+    """Where a chain goes on behind this row: never but backwards, or a damaged row could lead in circles."""
+    return to if to is not None and to < seq else None
+
+
 def digest(connection: sqlite3.Connection, seq: int) -> bytes | None:
     """The digest that a removed row had."""
     row = connection.execute("SELECT digest FROM gap WHERE seq = :seq", {"seq": seq}).fetchone()
@@ -65,7 +70,7 @@ def oldest_left(connection: sqlite3.Connection, last_seq: int | None) -> int | N
         behind = before(connection, last_seq)
         if behind is None:
             return last_seq
-        last_seq = behind[0]
+        last_seq = back(last_seq, behind[0])
     return None
 
 
@@ -93,7 +98,7 @@ class _Gaps:
         while seq is not None and (gap := self._load(seq)) is not None:
             gap.referrers &= ~chain
             self._changed.add(seq)
-            seq = gap.prev_tx if chain == BY_TX else gap.prev_peer
+            seq = back(seq, gap.prev_tx if chain == BY_TX else gap.prev_peer)
         return seq
 
     def _load(self, seq: int) -> _Gap | None:

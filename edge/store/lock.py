@@ -9,6 +9,7 @@ import fcntl
 import os
 from pathlib import Path
 
+from edge.store.files import make_folder
 from edge.store.migration import StoreUnusable
 
 
@@ -47,7 +48,7 @@ def take(store: Path) -> int | None:
 
     Raises OSError when the file beside the store can neither be opened nor made.
     """
-    store.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(store.parent)
     handle = _open(_beside(store))
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -29,6 +29,14 @@ class StoreUnusable(EdgeError):
     """The file cannot be used by this program; the message says why and what to do."""
 
 
+class StoreDamaged(StoreUnusable):
+    """The file is not what was written: it is put aside, and another takes its place (`edge/store/recovery.py`)."""
+
+    def __init__(self, why: str, path: Path | None = None) -> None:
+        super().__init__(why if path is None else f"{path}: {why}")
+        self.why = why
+
+
 class StoreForeign(StoreUnusable):
     """The file is in order, but it is not this program's to use: a person has to choose another file or program."""
 

@@ -261,6 +261,15 @@ def sent_ms(one: Exchange) -> int | None:
     return found.get("sent_ms") if isinstance(found, dict) else None
 
 
+def carried(one: Exchange) -> tuple[int, ...]:
+    """The messages that travelled in the CALL behind a CSMS answer: mostly one, or several values that shared it."""
+    found = None if one.notes is None else json.loads(one.notes)
+    together = found.get("together") if isinstance(found, dict) else None
+    if isinstance(together, list):
+        return tuple(together)
+    return () if one.cause_seq is None else (one.cause_seq,)
+
+
 def sent_payload(one: Exchange) -> Payload | None:
     """What was sent, where that cannot be rendered again."""
     if one.notes is None:

@@ -20,6 +20,7 @@ from typing import BinaryIO
 
 from edge.store import chains, report, succession
 from edge.store.backup import LEAVE_FREE, require_space
+from edge.store.damage import is_damage
 from edge.store.db import APPLICATION_ID
 from edge.store.files import BEFORE_RESTORE, COMPANIONS, KEEPING, STAGED, remove_leftovers, to_disk
 from edge.store.inspection import Contents, Unusable, forget_note, inspect, require_ours
@@ -27,7 +28,6 @@ from edge.store.migration import StoreUnusable, keep_copy, migrate, schema_files
 from edge.store.succession import NONE_GIVEN, Following, Numbers
 
 CHUNK_BYTES = 1024 * 1024
-_READ_FAULTS = {sqlite3.SQLITE_IOERR_READ, sqlite3.SQLITE_IOERR_SHORT_READ, sqlite3.SQLITE_IOERR_CORRUPTFS}
 
 _COMPANIONS_BEGIN = {
     "-wal": (b"\x37\x7f\x06\x82", b"\x37\x7f\x06\x83"),
@@ -180,7 +180,7 @@ def look(copy: sqlite3.Connection, store: Path) -> Present | Damaged | None:
     try:
         return _look(copy, store)
     except sqlite3.Error as error:
-        if not _is_damage(error):
+        if hasattr(error, "sqlite_errorcode") and not is_damage(error):  # without one: a text that is no UTF-8
             raise Unusable(f"{store} cannot be looked at: {error}") from error
         return Damaged(str(error), _salvaged(store))
     except StoreUnusable as error:
@@ -230,12 +230,6 @@ def _digest(connection: sqlite3.Connection, seq: int) -> bytes | None:
 def _is_in(copy: sqlite3.Connection, seq: int, digest: bytes | None) -> bool:
     """Whether it is the same row: digests go over all that came before it."""
     return digest is not None and _digest(copy, seq) == digest
-
-
-def _is_damage(error: sqlite3.Error) -> bool:
-    """Of the file itself. All else may be different at the next try."""
-    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT)  # without one: a text that is no UTF-8
-    return code & 0xFF in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB} or code in _READ_FAULTS
 
 
 def _salvaged(store: Path) -> Numbers:
@@ -321,7 +315,7 @@ def _into_one_file(store: Path) -> None:
         with closing(sqlite3.connect(store, isolation_level=None)) as connection:
             mode = connection.execute("PRAGMA journal_mode = DELETE").fetchone()
     except sqlite3.Error as error:
-        if not _is_damage(error):
+        if not is_damage(error):
             raise Unusable(f"another program has {store} open, or it cannot be written: {error}") from error
         return
     if mode != ("delete",):

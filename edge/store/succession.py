@@ -11,16 +11,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from edge.domain.ids import TransactionNo
-from edge.store import chains, delivery, exchange, parked
+from edge.store import boots, chains, delivery, exchange, parked
 from edge.store.inspection import Unusable
 
 AHEAD = 10_000
-"""How far numbers are moved beyond the highest known (reliability.md 3.3)."""
+"""How far numbers are moved beyond the highest known."""
 AHEAD_A_DAY = {"seq": 1_000_000}
 """More than a large site gives in a day, for as many days as nobody can say what was given; others `AHEAD`."""
 DAYS_AT_MOST = 3650
 """A clock may be wrong, and numbers for chargers end at 2³¹ (1.6 §7.44)."""
-HIGHEST_FOR_CHARGERS = 2**31 - 1
 DAY_MS = 86_400_000
 
 
@@ -72,18 +71,19 @@ class Following:
 
 def numbers(connection: sqlite3.Connection) -> Numbers:
     """Of a store. Raises Unusable when they are none."""
-    rows = connection.execute("SELECT substr(key, 9), value FROM meta WHERE key GLOB 'counter:*'").fetchall()
-    settled, newest, boot = connection.execute(
-        "SELECT (SELECT value FROM meta WHERE key = 'settled_seq'), (SELECT max(seq) FROM exchange), "
-        "(SELECT max(boot_no) FROM boot)"
+    newest, boot = connection.execute(
+        "SELECT coalesce((SELECT max(seq) FROM exchange), 0), coalesce((SELECT max(boot_no) FROM boot), 0)"
     ).fetchone()
     try:
-        found = Numbers(max(int(settled or 0), int(newest or 0)), int(boot or 0), {str(k): int(v) for k, v in rows})
-    except (TypeError, ValueError) as error:
+        return Numbers(max(chains.settled_seq(connection), newest), boot, boots.counters(connection))
+    except ValueError as error:
         raise Unusable(f"its counters are damaged: {error}") from error
-    if found.counters.get("charger_tx", 0) > HIGHEST_FOR_CHARGERS - AHEAD * (DAYS_AT_MOST + 1):
-        raise Unusable(f"its counter of ids for chargers is damaged: {found.counters['charger_tx']}")
-    return found
+
+
+def most_to_go_on_from(name: str) -> int:
+    """The highest number from which `move_numbers` does not lead beyond what a store may hold (`boots.HIGHEST`)."""
+    most = boots.HIGHEST.get(name, boots.HIGHEST_ELSE)
+    return most - AHEAD - (DAYS_AT_MOST + 1) * AHEAD_A_DAY.get(name, AHEAD)
 
 
 def has_same_past(copy: sqlite3.Connection) -> bool:

@@ -227,7 +227,7 @@ def _waits_before(connection: sqlite3.Connection, tx_no: TransactionNo, seq: int
 
 def total(connection: sqlite3.Connection) -> int:
     """Meter values left out so far."""
-    row = connection.execute("SELECT value FROM meta WHERE key = 'thinned'").fetchone()
+    row = connection.execute("SELECT value FROM meta WHERE key = 'thinned' AND typeof(value) = 'integer'").fetchone()
     return 0 if row is None else int(row[0])
 
 

@@ -25,7 +25,8 @@ from tests.docs.scenery import (
     knocks,
     write_key,
 )
-from tests.scenarios.test_control_only import lose_first_page
+from tests.scenarios.test_control_only import put_in_its_way
+from tests.scenarios.test_salvage import lose_first_page
 from tests.tls.authority import NOW, Authority
 
 STRICT = {"TransactionMessageAttempts": "1", "TransactionMessageRetryInterval": "0"}
@@ -190,12 +191,21 @@ async def the_power_is_back(depot: Depot) -> None:
     await depot.caught_up()
 
 
-async def the_disk_is_damaged(depot: Depot) -> None:
-    """So that the store cannot be opened at the next start."""
+async def the_disk_is_dead(depot: Depot) -> None:
+    """The store cannot be opened at the next start."""
+    await depot.stop()
+    put_in_its_way(depot.here("var/lib/edge/edge.db"))
+    await depot.start()
+    await has_alarm(depot, "store_unusable")
+
+
+async def the_store_is_damaged(depot: Depot) -> None:
+    """Its first page is lost while the service is down; a minute later all is well again."""
     await depot.stop()
     lose_first_page(depot.here("var/lib/edge/edge.db"))
     await depot.start()
-    await has_alarm(depot, "store_unusable")
+    await depot.running.told("salvage_done")
+    await has_alarm(depot, "store_salvaged")
 
 
 async def there_is_a_backup_of_last_night(depot: Depot) -> None:

@@ -1,8 +1,11 @@
 """A disk that fails does not cost the site its chargers, and no charger is told that something is safe that is not."""
 
 import asyncio
+import json
 
 from simulators.charger import Charger
+from websockets.asyncio.client import connect
+from websockets.typing import Subprotocol
 
 from edge.console.render_site import status as site_status
 from edge.console.table import Page
@@ -20,18 +23,16 @@ def alarm_codes(status: dict) -> list[str]:
     return [alarm["code"] for alarm in status["alarms"]]
 
 
-def lose_first_page(path) -> bytes:
-    """The first page of a database is gone; returns the file as it was."""
-    whole = path.read_bytes()
-    path.write_bytes(bytes(4096) + whole[4096:])
-    return whole
+def put_in_its_way(path) -> None:
+    """Where the log is to be, nothing can be written: the store is well, and cannot be opened."""
+    path.with_name(path.name + "-wal").mkdir()
 
 
-async def test_a_damaged_store_leaves_the_chargers_connected_and_promises_them_nothing(folder, csms):
+async def test_a_store_that_cannot_be_opened_leaves_the_chargers_connected_and_promises_them_nothing(folder, csms):
     config = configuration(folder, csms_url=csms.url, chargers=(ChargerSettings("CP-01", evses=(1, 1)),))
     async with Site(config).running():
         await csms.wait_registered(IDENTITY)
-    lose_first_page(config.store.path)
+    put_in_its_way(config.store.path)
     statuses_before = len(csms.calls("StatusNotification"))
     async with Site(config).running() as site:
         charger = Charger("CP-01", site.url, meter_interval_s=0, answer_timeout_s=0.5, retry_interval_s=0.2)
@@ -72,6 +73,24 @@ def simulate(story, **options):
                 return await story(site)
 
         return run(main).value
+
+
+async def test_a_charger_that_says_again_what_nobody_may_answer_is_not_taken_for_a_flooder(folder):
+    config = configuration(folder, chargers=(ChargerSettings("CP-01", evses=(1, 1)),))
+    async with Site(config).running():
+        pass
+    put_in_its_way(config.store.path)
+    start = {"connectorId": 1, "idTag": "TAG-1", "meterStart": 0, "timestamp": "2026-03-01T12:00:00Z"}
+    async with (
+        Site(config).running() as site,
+        connect(f"{site.url}/CP-01", subprotocols=[Subprotocol("ocpp1.6")]) as charger,
+    ):
+        for number in range(40):
+            await charger.send(json.dumps([2, "the same", "StartTransaction", start]))
+            await charger.send(json.dumps([2, f"{number}", "Heartbeat", {}]))
+            async with asyncio.timeout(10):
+                while json.loads(await charger.recv())[1] != f"{number}":
+                    pass
 
 
 def test_a_disk_that_goes_on_failing_leads_to_control_only_mode_and_back():

@@ -14,7 +14,16 @@ import pytest
 import structlog
 
 from edge.store import chains, exchange, transactions
-from edge.store.db import GROUP_AT_MOST, RIDE_AT_MOST, SETTLE_AFTER, CommitFailed, Store, open_store, open_threaded
+from edge.store.db import (
+    GROUP_AT_MOST,
+    RIDE_AT_MOST,
+    RIDERS_TOGETHER,
+    SETTLE_AFTER,
+    CommitFailed,
+    Store,
+    open_store,
+    open_threaded,
+)
 from edge.store.exchange import Kind
 from edge.store.transactions import NewTransaction
 from tests.simulation.loop import SimLoop, run
@@ -73,6 +82,45 @@ async def test_when_write_returns_another_connection_sees_it(path: Path) -> None
         for number in range(50):
             assert await store.write(partial(put, str(number), number)) == number
             assert stored(path)[str(number)] == number
+
+
+async def test_what_is_stored_is_told_also_when_nobody_waits_for_it_any_more(path: Path) -> None:
+    told: list[int] = []
+    async with running(path, Disk(0.02).open_database) as store:
+        gone = store.submit(partial(put, "gone", 1), told.append)
+        failing = store.submit(partial(put_and_fail, "failing"), told.append)
+        gone.cancel()
+        with pytest.raises(LookupError):
+            await failing
+        await store.write(partial(put, "after", 2))
+        assert told == [1]
+        assert stored(path) == {"gone": 1, "after": 2}
+
+
+async def test_whoever_waits_has_the_result_before_anybody_is_told(path: Path) -> None:
+    order: list[str] = []
+
+    async def wait(store: Store, name: str) -> None:
+        await store.submit(partial(put, name, 1), lambda _result: order.append(f"{name} told"))
+        order.append(name)
+
+    async with running(path, Disk(0.02).open_database) as store, asyncio.TaskGroup() as tasks:
+        tasks.create_task(wait(store, "a"))
+        tasks.create_task(wait(store, "b"))
+        await asyncio.sleep(0)  # both are in the queue, and make one group
+        await store.write(lambda _db: None)
+    assert order == ["a", "b", "a told", "b told"]
+
+
+async def test_nothing_is_told_of_a_group_that_is_not_stored(path: Path) -> None:
+    disk = Disk()
+    told: list[int] = []
+    async with running(path, disk.open_database) as store:
+        disk.failures = 1
+        with pytest.raises(CommitFailed):
+            await store.submit(partial(put, "a", 1), told.append)
+        await store.write(partial(put, "b", 1))
+    assert told == []
 
 
 async def test_units_run_in_the_order_in_which_they_were_submitted(path: Path) -> None:
@@ -630,3 +678,68 @@ def test_kinds_are_numbers_that_stay_as_they_are() -> None:
         "CSMS_ANSWER": 6,
         "LINK": 7,
     }
+
+
+# --- looking
+
+
+async def test_what_rides_along_is_not_put_on_the_disk_for_the_sake_of_a_look(path: Path) -> None:
+    async with running(path) as store:
+        store.defer(partial(put, "rider", 1))
+        assert await store.look(lambda db: 5) == 5
+        assert stored(path) == {}
+        await store.write(partial(put, "writer", 2))
+        assert stored(path) == {"rider": 1, "writer": 2}
+
+
+async def test_a_look_that_writes_is_stored_all_the_same(path: Path) -> None:
+    async with running(path) as store:
+        await store.look(partial(put, "parked", 1))
+        assert stored(path) == {"parked": 1}
+
+
+async def test_a_look_sees_what_was_submitted_before_it_and_is_told_after_that_commit(path: Path) -> None:
+    async with running(path) as store:
+        start = store.submit(partial(put, "start", 7))
+        seen = await store.look(lambda db: db.execute("SELECT value FROM meta WHERE key = 'test:start'").fetchone()[0])
+        assert (seen, start.done(), stored(path)) == (7, True, {"start": 7})
+
+
+async def test_so_many_riders_are_stored_although_nobody_waits(path: Path) -> None:
+    async with running(path) as store:
+        for number in range(RIDERS_TOGETHER):
+            store.defer(partial(put, f"{number}", number))
+        async with asyncio.timeout(5):
+            while store.commits == 0:
+                await asyncio.sleep(0)
+        assert len(stored(path)) == RIDERS_TOGETHER
+
+
+def test_looks_alone_do_not_keep_a_rider_from_the_disk_for_longer_than_it_may_ride(path: Path) -> None:
+    async def story(store: Store, disk: Disk, loop: SimLoop) -> None:
+        store.defer(partial(put, "rider", 1))
+        began = loop.time()
+        while stored(path) == {}:
+            await store.look(lambda db: None)
+            assert loop.time() - began < RIDE_AT_MOST + 1
+
+    on_virtual_time(path, story, seconds=0.05)
+
+
+async def test_a_look_that_works_does_not_say_that_the_disk_does(path: Path) -> None:
+    disk = Disk()
+    async with running(path, disk.open_database) as store:
+        disk.failures = 1
+        with pytest.raises(CommitFailed):
+            await store.write(partial(put, "lost", 1))
+        assert await store.look(lambda db: 5) == 5
+        assert store.is_failing
+        await store.write(partial(put, "stored", 1))
+        assert not store.is_failing
+
+
+async def test_a_closed_store_refuses_a_look(path: Path) -> None:
+    async with running(path) as store:
+        pass
+    with pytest.raises(CommitFailed):
+        await store.look(lambda db: None)

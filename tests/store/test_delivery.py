@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.domain.ids import ChargerNo, ConnectorNo, CsmsTransactionId, TransactionNo
-from edge.store import chains, connectors, delivery, exchange, report, transactions
+from edge.store import chains, connectors, delivery, exchange, gaps, report, transactions
 from edge.store.db import CommitFailed
 from edge.store.delivery import STATION_LANE, Waiting
 from edge.store.exchange import STATION, Kind
@@ -497,3 +497,131 @@ def agreement(site: StoredSite, delivered: list[int]) -> None:
     backlog = report.backlog(site.db)
     assert backlog.messages == len(waiting)
     assert backlog.messages + backlog.parked == len(queue)
+
+
+# --- several in one message
+
+
+def test_values_that_came_together_are_acknowledged_together(site: StoredSite, places: Places) -> None:
+    tx_no, start = site.begin(*places[0])
+    delivery.acknowledge(site.db, start, tx_no, EPOCH)
+    values = [site.say(tx_no, "MeterValues") for _ in range(4)]
+    end = site.end(tx_no)
+    delivery.failed(site.db, values[0], 0, "Timeout", "silence", 5)
+    assert delivery.acknowledge_together(site.db, values[:3], tx_no, EPOCH)
+    assert counters(site, tx_no) == (6, 4, values[2])
+    assert lanes(site) == {1: [values[3], end]}
+    assert site.db.execute("SELECT count(*) FROM delivery").fetchone() == (0,)
+    assert not delivery.acknowledge_together(site.db, values[1:3], tx_no, EPOCH)
+    assert delivery.acknowledge_together(site.db, values[1:], tx_no, EPOCH)  # two of them were known
+    assert counters(site, tx_no) == (6, 5, values[3])
+    delivery.acknowledge(site.db, end, tx_no, EPOCH)
+    assert not due(site, tx_no)
+
+
+def test_a_value_that_was_left_out_on_its_way_is_not_counted(site: StoredSite, places: Places) -> None:
+    """Else the session would count as delivered before its last value is."""
+    tx_no, start = site.begin(*places[0])
+    delivery.acknowledge(site.db, start, tx_no, EPOCH)
+    values = [site.say(tx_no, "MeterValues") for _ in range(3)]
+    end = site.end(tx_no)
+    chains.fewer(site.db, tx_no, values[1:2])
+    gaps.remove(site.db, values[1:2])
+    delivery.acknowledge_together(site.db, values[:2], tx_no, EPOCH)
+    assert not delivery.is_there(site.db, values[1])
+    assert counters(site, tx_no) == (4, 2, values[1])
+    assert lanes(site) == {1: [values[2], end]}
+    delivery.acknowledge(site.db, values[2], tx_no, EPOCH)
+    assert due(site, tx_no)
+    delivery.acknowledge(site.db, end, tx_no, EPOCH)
+    assert not due(site, tx_no)
+
+
+def company(site: StoredSite, head: int, seqs: list[int]) -> list[int]:
+    message = delivery.message(site.db, head)
+    assert message is not None
+    return [one.row.seq for one in delivery.behind(site.db, message, seqs)]
+
+
+def test_behind_a_value_come_those_of_its_transaction_until_something_is_in_the_way(
+    site: StoredSite, places: Places
+) -> None:
+    tx_no, _ = site.begin(*places[0])
+    values = [site.say(tx_no, "MeterValues") for _ in range(3)]
+    site.say(tx_no, "StatusNotification", relay=False)  # what the CSMS does not get is in nobody's way
+    values += [site.say(tx_no, "MeterValues") for _ in range(2)]
+    other, _ = site.begin(*places[0])
+    stranger = site.say(other, "MeterValues")
+    assert company(site, values[0], values[1:]) == values[1:]
+    assert company(site, values[0], [values[1], stranger, values[2]]) == [values[1]]
+    assert company(site, values[0], [values[1], values[3]]) == [values[1]]  # nobody named the one between
+    assert company(site, values[0], [*values[1:3], 10**6]) == values[1:3]
+
+
+def test_what_was_refused_or_bound_before_or_is_damaged_goes_alone(site: StoredSite, places: Places) -> None:
+    tx_no, _ = site.begin(*places[0])
+    values = [site.say(tx_no, "MeterValues") for _ in range(6)]
+    delivery.failed(site.db, values[1], 0, "Timeout", "silence", 5)
+    assert company(site, values[0], values[1:]) == values[1:]
+    delivery.failed(site.db, values[4], 1, "GenericError", "why", 5)
+    assert company(site, values[0], values[1:]) == values[1:4]
+    delivery.bind(site.db, values[3], EPOCH, "{}")
+    assert company(site, values[0], values[1:]) == values[1:3]
+    site.db.execute("UPDATE exchange SET text = '[2]' WHERE seq = ?", (values[2],))
+    assert company(site, values[0], values[1:]) == values[1:2]
+
+
+def test_what_another_connector_said_in_between_is_in_nobodys_way(site: StoredSite, places: Places) -> None:
+    tx_no, _ = site.begin(*places[0])
+    other, _ = site.begin(*places[1])
+    first, between = site.say(tx_no, "MeterValues"), site.say(other, "MeterValues")
+    refused, last = site.say(tx_no, "MeterValues"), site.say(tx_no, "MeterValues")
+    delivery.failed(site.db, between, 1, "GenericError", "why", 5)
+    delivery.failed(site.db, refused, 1, "GenericError", "why", 5)
+    assert company(site, first, [refused, last]) == []
+
+
+def test_who_has_a_message_has_all_before_it(site: StoredSite, places: Places) -> None:
+    """Also where that could not be stored: then the transaction must not stay due for ever."""
+    tx_no, start = site.begin(*places[0])
+    first, second, end = site.say(tx_no, "MeterValues"), site.say(tx_no, "MeterValues"), site.end(tx_no)
+    delivery.acknowledge(site.db, start, tx_no, EPOCH)
+    delivery.failed(site.db, first, 0, "Timeout", "silence", 5)
+    delivery.acknowledge(site.db, second, tx_no, EPOCH)  # the acknowledgement of the first was lost
+    assert counters(site, tx_no) == (4, 3, second)
+    assert site.db.execute("SELECT count(*) FROM delivery").fetchone() == (0,)
+    delivery.acknowledge(site.db, end, tx_no, EPOCH)
+    assert not due(site, tx_no)
+
+
+def test_what_is_known_to_be_answered_is_not_passed_over(site: StoredSite, places: Places) -> None:
+    """Its acknowledgement rides along, and is not stored yet."""
+    tx_no, start = site.begin(*places[0])
+    first, second, end = site.say(tx_no, "MeterValues"), site.say(tx_no, "MeterValues"), site.end(tx_no)
+    row = exchange.load(site.db, end)
+    assert row is not None
+    assert [one.seq for one in delivery.passed_over(site.db, row, start)] == [first, second]
+    assert delivery.passed_over(site.db, row, first) == [Waiting(second, False)]
+    assert delivery.passed_over(site.db, row, second) == []
+
+
+@pytest.mark.parametrize("most", [1, 2, 3, 7, 1000])
+def test_read_a_little_at_a_time_it_is_the_same(site: StoredSite, places: Places, most: int) -> None:
+    for place in (places[0], places[2], places[0]):
+        tx_no, start = site.begin(*place)
+        delivery.acknowledge(site.db, start, tx_no, EPOCH)
+        rows = [site.say(tx_no, "MeterValues", relay=number % 3 != 0) for number in range(8)]
+        chains.fewer(site.db, tx_no, rows[4:5])
+        gaps.remove(site.db, rows[4:5])
+        site.end(tx_no)
+    found: dict[int, list[Waiting]] = {}
+    for one in delivery.due(site.db):
+        before, turns = None, 0
+        while turns == 0 or before is not None:
+            some, before = delivery.waiting_backwards(site.db, one, before, most)
+            found.setdefault(one.lane, []).extend(some)
+            turns += 1
+            assert turns < 20
+    everything = delivery.lanes(site.db)
+    assert {lane: sorted(waiting, key=lambda one: one.seq) for lane, waiting in found.items()} == everything
+    assert delivery.lanes(site.db, [places[2][1]]) == {3: everything[3]}
