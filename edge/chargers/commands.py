@@ -9,6 +9,7 @@ from itertools import count
 from edge.connection import Answer, RpcConnection
 from edge.domain.ids import TransactionNo
 from edge.domain.ports import CallTimedOut, ChargerOffline, Clock, Ids, LinkLost, PeerRefused, Urgency
+from edge.flag import Flag
 from edge.jsontypes import Payload
 from edge.ocppj.frames import CallError, call_text
 
@@ -65,7 +66,7 @@ class CommandQueue:
         self._unanswered_in_a_row = 0
         self._waiting: list[_Command] = []
         self._numbers = count()
-        self._wake = asyncio.Event()
+        self._wake = Flag()
         self._is_over = False
 
     async def call(
@@ -92,11 +93,11 @@ class CommandQueue:
         except TimeoutError:
             raise CallTimedOut(f"{action}: no answer within {within:g} s") from None
 
-    async def run(self, ready: Awaitable[None] | None = None) -> None:
+    async def run(self, ready: Callable[[], Awaitable[None]] | None = None) -> None:
         """`ready`: what to wait for before the first one."""
         try:
             if ready is not None:
-                await ready
+                await ready()
             while True:
                 while not self._waiting:
                     self._wake.clear()

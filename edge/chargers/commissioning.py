@@ -17,6 +17,7 @@ from edge.dialects.v16 import commands
 from edge.domain.connectors import MOST as MOST_CONNECTORS
 from edge.domain.ids import ChargerNo
 from edge.domain.ports import CallTimedOut, ChargerOffline, Clock, PeerRefused, Urgency
+from edge.flag import Flag
 from edge.jsontypes import Payload
 from edge.store import connectors, fleet, transactions
 
@@ -47,7 +48,7 @@ async def commission(link: "ChargerLink", parts: Parts, clock: Clock) -> None:
         has_booted = True
 
 
-async def _within(event: asyncio.Event, deadline: float) -> bool:
+async def _within(event: Flag, deadline: float) -> bool:
     try:
         async with asyncio.timeout_at(deadline):
             await event.wait()

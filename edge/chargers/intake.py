@@ -4,11 +4,9 @@
 told to the sender (`edge/uplink/sender.py`) through `on_stored`, after the commit.
 """
 
-import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
-from typing import Any
 
 import structlog
 
@@ -18,7 +16,7 @@ from edge.chargers.refusals import RefusedText
 from edge.chargers.starts import Policy, StartRecorded
 from edge.chargers.tally import FleetTally, Tally
 from edge.config import Authorization, ChargerDefaults, ChargerSettings, Config
-from edge.connection import Refusal, Reply
+from edge.connection import Refusal, Reply, is_worth_a_line
 from edge.dialects import tolerances
 from edge.dialects.models import NOTHING_KNOWN, Models
 from edge.dialects.tolerances import Reading
@@ -41,7 +39,7 @@ from edge.jsontypes import Payload
 from edge.ocppj import actions
 from edge.ocppj.frames import Call, error_text
 from edge.ocppj.peer import CallReceived
-from edge.ocppj.schemas import Violation
+from edge.ocppj.schemas import Violation, check_response
 from edge.store import Connection, exchange, tokens
 from edge.store.db import CommitFailed, Store
 from edge.store.exchange import Moment
@@ -111,7 +109,13 @@ class Intake:
         self.highest_connector = 0
         self.named: set[int] = set()
         """Connectors whose status was said on this connection."""
-        self._log = structlog.get_logger("edge.intake").bind(charger=charger, ocpp=version)
+        self._looked_up_in: Config | None = None
+        self._watts = plausibility.MOST_WATTS
+
+    @property
+    def _log(self) -> structlog.stdlib.BoundLogger:
+        """Made when there is something to say: kept, it would be a hundredth of what a charger takes of memory."""
+        return structlog.get_logger("edge.intake").bind(charger=self._charger, ocpp=self._version)  # type: ignore[no-any-return]
 
     async def reply(self, received: CallReceived, noticed: tuple[Peculiarity, ...] = ()) -> Reply:
         """The answer, stored before it is returned. Raises CommitFailed: then there must be no answer."""
@@ -146,7 +150,7 @@ class Intake:
             self._parts.moment(),
             tuple(peculiar),
             is_mended=any(rule != Rule.RESULT_NAMES_ACTION for rule in received.repairs),
-            most_watts=self._parts.most_watts(self._charger),
+            most_watts=self._most_watts(),
         )
         match event:
             case TransactionStarted():
@@ -171,6 +175,12 @@ class Intake:
             case None:
                 return await self._plain(said)
 
+    def _most_watts(self) -> float:
+        config = self._parts.config()
+        if config is not self._looked_up_in:  # a search among all chargers: once for each file, not for each message
+            self._looked_up_in, self._watts = config, self._parts.most_watts(self._charger)
+        return self._watts
+
     async def _refuse(self, call: Call, reading: Reading, noticed: tuple[Peculiarity, ...]) -> Refusal:
         """The CALLERROR to a payload that nobody can read; the text is kept."""
         refused = refusal(reading.violations)
@@ -185,7 +195,10 @@ class Intake:
         """Put a refused text into the journal. Raises CommitFailed: then there must be no answer."""
         at = self._parts.moment()
         if not self._tally.refused_kept.takes(refused, at.mono_ms / 1000):
-            self._log.warning("refused_text_not_kept", why="too many of this charger in this hour")
+            self.counts["refused_not_kept"] += 1
+            if is_worth_a_line(times := self.counts["refused_not_kept"]):
+                why = "too many of this charger in this hour"
+                self._log.warning("refused_text_not_kept", why=why, times=times)
             if refused.is_billing:  # after a CALLERROR it might drop what we do not have
                 why = "too many unreadable starts and stops in this hour"
                 raise self._not_stored(BeyondRoom(Rule.ALLOWANCE_EXCEEDED, why))
@@ -214,9 +227,9 @@ class Intake:
 
     async def _start(self, said: Said, event: TransactionStarted) -> Reply:
         policy = self._policy()
-        stored = self._parts.store.submit(lambda db: starts.record_start(db, said, event, policy))
-        stored.add_done_callback(lambda done: self._tell_soon(done.result().recorded) if _is_stored(done) else None)
-        start = await asyncio.shield(stored)
+        start = await self._parts.store.submit(
+            lambda db: starts.record_start(db, said, event, policy), lambda start: self._tell(start.recorded)
+        )
         if start.decision.verdict is not Verdict.ASK:
             return start.recorded.answer
         # Its evidence is on disk; the StartTransaction that goes up is the question (architecture, flow (i) 5).
@@ -260,7 +273,8 @@ class Intake:
             self._parts.store.defer(
                 lambda db: tokens.learn(db, event.token, info.status, info.expires_at, info.parent, now)
             )
-            return answer
+            # An answer that breaks its schema is no charger's business: it gets the verdict alone.
+            return replies.authorize(info.status) if check_response(self._version, "Authorize", answer) else answer
         return replies.authorize(authorization.ACCEPTED)  # ConcurrentTx is no answer to an Authorize (1.6 §7.2)
 
     def _policy(self, uplink: UplinkState | None = None) -> Policy:
@@ -273,18 +287,13 @@ class Intake:
 
     async def _record(self, unit: Callable[[Connection], Recorded]) -> Payload:
         """Run a unit; the answer, after the commit."""
-        stored = self._parts.store.submit(unit)
-        stored.add_done_callback(lambda done: self._tell_soon(done.result()) if _is_stored(done) else None)
-        return (await asyncio.shield(stored)).answer
-
-    def _tell_soon(self, recorded: Recorded) -> None:
-        """Called at the commit itself, also when the link has ended meanwhile: what is stored must be sent.
-
-        One turn later, so that the charger's answer is on its way before the relay begins.
-        """
-        asyncio.get_running_loop().call_soon(self._tell, recorded)
+        return (await self._parts.store.submit(unit, self._tell)).answer
 
     def _tell(self, recorded: Recorded) -> None:
+        """Called at the commit itself, also when the link has ended meanwhile: what is stored must be sent.
+
+        The charger's answer is on its way by then, before the relay begins.
+        """
         if recorded.is_repeat:
             self.counts["repeats"] += 1
         self._count_rules(recorded.rules)
@@ -296,7 +305,9 @@ class Intake:
     def _count(self, peculiar: Iterable[Peculiarity]) -> None:
         self._count_rules([one.rule for one in peculiar])
 
-    def _count_rules(self, rules: Iterable[str]) -> None:
+    def _count_rules(self, rules: Collection[str]) -> None:
+        if not rules:
+            return
         now = self._parts.moment().mono_ms / 1000
         self._parts.fleet.count(self._charger, self._tally, dict.fromkeys(rules), now)
 
@@ -307,10 +318,6 @@ def understood(version: str, received: CallReceived) -> Reading:
     if not received.violations:
         return Reading(call.payload)
     return tolerances.read(version, call.action, call.payload, received.violations)
-
-
-def _is_stored(done: "asyncio.Future[Any]") -> bool:
-    return not done.cancelled() and done.exception() is None
 
 
 def _told(decision: Decision) -> Payload:

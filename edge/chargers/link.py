@@ -1,14 +1,16 @@
 """One charger's connection: reader, worker and commands around an `RpcConnection`.
 
 The reader (in `edge/connection.py`) hands each CALL to this link's one worker, which lets `intake.py` store it and
-answers after the commit. Authorize waits for nobody: it has a task of its own, one at a time, because its answer may
-have to come from the CSMS while the worker goes on.
+answers after the commit. Authorize waits for nobody: it has a worker of its own, one at a time, because its answer
+may have to come from the CSMS while the other goes on.
+Most chargers say nothing most of the time: a task of a link lives as long as there is something to do for it.
 """
 
 import asyncio
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from collections.abc import Set as AbstractSet
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, NamedTuple
 
 import structlog
@@ -21,7 +23,7 @@ from edge.chargers.demand import demand_values
 from edge.chargers.intake import Intake, Parts, pending_reply, understood
 from edge.chargers.refusals import WAITING_AT_MOST, RefusedText
 from edge.chargers.tally import Tally, is_id_repeated
-from edge.connection import Refusal, Reply, RpcConnection
+from edge.connection import Refusal, Reply, RpcConnection, is_worth_a_line
 from edge.dialects.models import Profile
 from edge.dialects.v16 import commands as dialect
 from edge.dialects.v16 import findings, observe
@@ -29,6 +31,8 @@ from edge.domain.events import ChargerBooted
 from edge.domain.ids import ChargerId, ChargerNo, Make
 from edge.domain.peculiarities import Peculiarity, Rule
 from edge.domain.ports import Clock, Ids
+from edge.flag import Flag
+from edge.letterbox import Letterbox
 from edge.ocppj.actions import Sender
 from edge.ocppj.frames import CHARGER_LIMITS, encode_json
 from edge.ocppj.peer import CallReceived, Refused, RpcPeer
@@ -82,21 +86,29 @@ class ChargerLink:
             on_refused=self._refused,
         )
         self.commands = CommandQueue(self.connection, clock, ids, self._journal, self._is_mute)
-        self.booted = asyncio.Event()
+        self.booted = Flag()
         """Set by each boot, cleared by whoever has dealt with it."""
-        self._has_booted = asyncio.Event()
-        self.ended = asyncio.Event()
+        self._has_booted = Flag()
+        self.ended = Flag()
         self._parts = parts
         self.tally = tally
         self._socket = socket
         self._clock = clock
-        self._calls: asyncio.Queue[Arrived] = asyncio.Queue()
-        self._authorizes: asyncio.Queue[Arrived] = asyncio.Queue()
-        self._refusals: asyncio.Queue[RefusedText] = asyncio.Queue(WAITING_AT_MOST)
+        self._calls = Letterbox(self._work)
+        self._authorizes = Letterbox(self._work)
+        self._refusals = Letterbox(self._keep_refused)
+        self._tasks: asyncio.TaskGroup | None = None
+        """Of this link, while it runs."""
+        self._of_its_model: dict[str, asyncio.Task[None]] = {}
+        """What only some models need, by what it does."""
         self._in_work: dict[str, int] = {}
         """Texts that are not answered yet, and how often each was said again meanwhile."""
         self._intake = None if charger_no is None else Intake(charger, charger_no, version, parts, tally)
-        self._log = structlog.get_logger("edge.chargers").bind(charger=charger, ocpp=version)
+
+    @property
+    def _log(self) -> structlog.stdlib.BoundLogger:
+        """Made when there is something to say: kept, it would be a hundredth of what a charger takes of memory."""
+        return structlog.get_logger("edge.chargers").bind(charger=self.charger, ocpp=self.version)  # type: ignore[no-any-return]
 
     def last_seen(self) -> datetime:
         """When it last said something."""
@@ -142,8 +154,8 @@ class ChargerLink:
             self.count((Rule.REPEATED_WHILE_PENDING,))
             return
         self._in_work[text] = 0
-        queue = self._authorizes if received.call.action == AUTHORIZE else self._calls
-        queue.put_nowait(Arrived(received, tuple(self._noticed(received))))
+        letterbox = self._authorizes if received.call.action == AUTHORIZE else self._calls
+        letterbox.put(Arrived(received, tuple(self._noticed(received))))
 
     def _noticed(self, received: CallReceived) -> Iterator[Peculiarity]:
         """What is odd about the conversation, not about the message."""
@@ -161,17 +173,15 @@ class ChargerLink:
     def _refused(self, text: str, refused: Refused) -> None:
         """A text that is no CALL for us: kept as evidence, then answered."""
         one = RefusedText(text, Rule(refused.misuse), refused.reason, refused.reply)
-        if one.rule is Rule.ANSWER_MALFORMED or self._intake is None or self._refusals.full():
+        if one.rule is Rule.ANSWER_MALFORMED or self._intake is None or len(self._refusals) >= WAITING_AT_MOST:
             self._tell(one)
         else:
-            self._refusals.put_nowait(one)
+            self._refusals.put(one)
 
-    async def _keep_refused(self) -> None:
-        while True:
-            one = await self._refusals.get()
-            if self._intake is not None:
-                await self._intake.keep_refused(one)
-            self._tell(one)
+    async def _keep_refused(self, one: RefusedText) -> None:
+        if self._intake is not None:
+            await self._intake.keep_refused(one)
+        self._tell(one)
 
     def _tell(self, refused: RefusedText) -> None:
         if refused.answer is not None:
@@ -179,21 +189,21 @@ class ChargerLink:
 
     async def run(self) -> None:
         """Until the connection ends. A commit that failed closes it: the charger keeps its message and repeats it."""
-        self._treat_as_its_model()
+        letterboxes = (self._calls, self._authorizes, self._refusals)
         try:
-            async with asyncio.TaskGroup() as tasks:
-                helpers = [
-                    tasks.create_task(self._work(self._calls)),
-                    tasks.create_task(self._work(self._authorizes)),
-                    tasks.create_task(self._keep_refused()),
-                    tasks.create_task(self.commands.run(self._bears_commands())),
-                    tasks.create_task(self._watch_silence()),
-                    tasks.create_task(demand_values(self, self._parts)),
-                    tasks.create_task(commissioning.commission(self, self._parts, self._clock)),
-                ]
-                await self.connection.run()
-                for helper in helpers:
-                    helper.cancel()
+            async with asyncio.TaskGroup() as self._tasks:
+                asking = self._tasks.create_task(self.commands.run(self._bears_commands))
+                commissions = self._tasks.create_task(commissioning.commission(self, self._parts, self._clock))
+                for letterbox in letterboxes:
+                    letterbox.open(self._tasks)
+                self._treat_as_its_model()
+                try:
+                    await self.connection.run()
+                finally:
+                    for letterbox in letterboxes:
+                        letterbox.close()
+                    for task in (asking, commissions, *self._of_its_model.values()):
+                        task.cancel()
         except* CommitFailed as failures:
             self._log.error("link_closed_after_failed_commit", error=str(failures.exceptions[0]))
             await self.connection.close(1011, "the message could not be stored")
@@ -201,11 +211,21 @@ class ChargerLink:
             self._log.exception("link_failed")
             await self.connection.close(1011, "internal error")
         finally:
+            self._tasks = None
             self.ended.set()
 
     def _treat_as_its_model(self) -> None:
-        if not self.profile.answers_pings:
+        profile = self.profile
+        if not profile.answers_pings:
             self._socket.ping_timeout = None  # websockets looks at it before each ping
+            self._also("watch_silence", self._watch_silence)
+        if profile.values_on_demand:
+            self._also("demand_values", partial(demand_values, self, self._parts))
+
+    def _also(self, name: str, work: Callable[[], Coroutine[None, None, None]]) -> None:
+        """From now on, as long as the link lives."""
+        if self._tasks is not None and name not in self._of_its_model:
+            self._of_its_model[name] = self._tasks.create_task(work())
 
     async def _bears_commands(self) -> None:
         """Return when the charger may be asked something: some never come up when that is too soon (J.2, 4)."""
@@ -233,22 +253,23 @@ class ChargerLink:
         self._log.warning("charger_mute", why="it answers no command any more; the connection is closed")
         await self.connection.close(1001, "commands are not answered any more")
 
-    async def _work(self, calls: "asyncio.Queue[Arrived]") -> None:
-        while True:
-            received, noticed = await calls.get()
-            call = received.call
-            if self._parts.is_control_only and call.action in observe.TRANSACTION_ACTIONS:
-                self._log.warning("not_answered", action=call.action, why="control-only mode: nothing can be stored")
-                continue  # the charger keeps it and says it again
-            reply = await self._reply(received, noticed)
-            if isinstance(reply, Refusal):
-                self._log.warning("call_refused", action=call.action, code=reply.code, why=reply.description)
+    async def _work(self, arrived: Arrived) -> None:
+        received, noticed = arrived
+        call = received.call
+        if self._parts.is_control_only and call.action in observe.TRANSACTION_ACTIONS:
+            self._log.warning("not_answered", action=call.action, why="control-only mode: nothing can be stored")
             for _ in range(1 + self._in_work.pop(call.text, 0)):
-                self.connection.reply(call.message_id, reply)
-            if call.action == "BootNotification" and self._intake is not None and not isinstance(reply, Refusal):
-                self.booted.set()
-                self._has_booted.set()
-                self._treat_as_its_model()
+                self.connection.leave_unanswered(call.message_id)  # the charger keeps it and says it again
+            return
+        reply = await self._reply(received, noticed)
+        if isinstance(reply, Refusal) and is_worth_a_line(times := self.connection.bad_input[reply.code] + 1):
+            self._log.warning("call_refused", action=call.action, code=reply.code, why=reply.description, times=times)
+        for _ in range(1 + self._in_work.pop(call.text, 0)):
+            self.connection.reply(call.message_id, reply)
+        if call.action == "BootNotification" and self._intake is not None and not isinstance(reply, Refusal):
+            self.booted.set()
+            self._has_booted.set()
+            self._treat_as_its_model()
 
     async def _reply(self, received: CallReceived, noticed: tuple[Peculiarity, ...]) -> Reply:
         if self._intake is not None:

@@ -164,7 +164,7 @@ def record_values(connection: Connection, said: Said, values: EnergyMeasured) ->
     named = (
         None if values.transaction is None else transactions.by_charger_tx(connection, said.charger, values.transaction)
     )
-    open_here = None if connector is None else transactions.open_on(connection, connector.no)
+    open_here = None if connector is None or named is not None else transactions.open_on(connection, connector.no)
     belongs = attribute_values(values, named, open_here)
     notes = Notes()
     if belongs.rule is not None:

@@ -132,7 +132,7 @@ class ChargerServer:
             process_request=self._admitted(door),
             process_response=self._answered(door),
             select_subprotocol=self._select,
-            compression=None,  # some 1.6 stacks choke on it, and it trebles the memory (performance.md 2)
+            compression=None,  # some 1.6 stacks choke on it, and it trebles the memory
             max_size=CHARGER_LIMITS.max_characters,
             max_queue=8,
             ping_interval=PING_INTERVAL,
@@ -161,7 +161,7 @@ class ChargerServer:
             enrolment = self._roster.enrolment(charger)
             assert isinstance(connection, DoorConnection)
             connection.judged_as = enrolment
-            credentials = handshake.basic_credentials(request.headers.get("Authorization"))
+            credentials = _credentials(request)
             if enrolment is None:
                 return self._admit_unknown(connection, charger, credentials, door)
             needs_none = door.listener.security_profile == 0 and not enrolment.secrets
@@ -244,7 +244,7 @@ class ChargerServer:
 
     async def _serve(self, socket: ServerConnection, charger: ChargerId, version: str, door: Door) -> None:
         assert socket.request is not None
-        credentials = handshake.basic_credentials(socket.request.headers.get("Authorization"))
+        credentials = _credentials(socket.request)
         password = None if credentials is None else credentials[1]
         enrolment = self._roster.enrolment(charger)
         assert isinstance(socket, DoorConnection)
@@ -276,6 +276,12 @@ class ChargerServer:
 def _no_version(offered: str, enabled: Sequence[str]) -> str:
     hint = f'; if it speaks 1.6, tolerate = ["{Rule.SUBPROTOCOL_MISSING}"]' if offered == "none" else ""
     return f"it offers {ascii(offered)[1:-1][:60]} as its subprotocol, expected ocpp{' or ocpp'.join(enabled)}{hint}"
+
+
+def _credentials(request: Request) -> tuple[bytes, bytes] | None:
+    """What it shows; None as well when it shows two: nobody can say which of them counts (RFC 9110 §5.3)."""
+    shown = request.headers.get_all("Authorization")
+    return handshake.basic_credentials(shown[0]) if len(shown) == 1 else None
 
 
 def _may_enter(charger: ChargerId, secrets: Sequence[bytes], credentials: tuple[bytes, bytes] | None) -> bool:

@@ -201,6 +201,8 @@ def record_verdict(
 ) -> Payload:
     """The answer to a start that had to be asked for: the CSMS's verdict, or ours when none came in time."""
     token = transactions.id_token(connection, start.transaction)
+    if verdict == authorization.CONCURRENT and delivery.has_undelivered_before(connection, start.transaction):
+        verdict = authorization.ACCEPTED  # our own backlog speaks: the CSMS has not heard of an end that we know of
     decision = _decide(connection, token, policy, said) if verdict is None else authorization.from_verdict(verdict)
     answer = replies.start(start.charger_tx, decision.status)
     transactions.decided(connection, start.transaction, decision.status, decision.source, said.at.wall_ms)

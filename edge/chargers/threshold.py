@@ -2,8 +2,9 @@
 
 Anybody on the network can open connections and say nothing. Each holds a file descriptor until its time is up, and
 the daemon that has none left reaches neither the cloud nor a meter, and lets no charger in. So what has not logged in
-is counted, by address and over all listeners; one too many is cut off before it costs anything. A charger does not
-notice: its handshake takes milliseconds, and one that is cut off comes again. Who is served does not count.
+is counted, by address and over all listeners; one too many is cut off before it costs anything, and where all places
+are taken, whoever has waited longest of the busiest address makes room. A charger does not notice: its handshake takes
+milliseconds, and one that is cut off comes again. Who is served does not count.
 """
 
 import resource
@@ -46,6 +47,19 @@ class Threshold(Generic[Waiting]):
         self._addresses[connection] = network
         self._waiting[network] += 1
         return None
+
+    def in_the_way_of(self, address: str) -> Waiting | None:
+        """Who has to go so that somebody of this address may wait, when all places are taken.
+
+        The one that has waited longest of the address that has most waiting; of an address that has no fewer itself
+        nobody gets in so. A charger logs in within milliseconds: whoever holds all places does not keep it out.
+        """
+        if len(self._addresses) < self.altogether:
+            return None
+        most = max(self._waiting.values())
+        if self._waiting[network_of(address)] >= most:
+            return None
+        return next(one for one, network in self._addresses.items() if self._waiting[network] == most)
 
     def leave(self, connection: Waiting) -> None:
         """It is served, or gone."""
