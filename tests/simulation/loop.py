@@ -185,6 +185,10 @@ class SimLoop(asyncio.BaseEventLoop):
         heapq.heapify(self._scheduled)
         self._timer_cancelled_count = 0
 
+    def shuffle_with(self, chance: random.Random | None) -> None:
+        """From now on; None: no more."""
+        self._shuffle = chance
+
     def _permute(self, chance: random.Random) -> None:
         """Another order of what is ready, in which each object's own callbacks keep theirs."""
         of_owner: dict[int, deque[asyncio.Handle]] = {}

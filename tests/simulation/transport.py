@@ -11,6 +11,7 @@ import errno
 import os
 import socket
 import struct
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from tests.simulation.incarnation import INCARNATION
@@ -83,6 +84,7 @@ class SimTransport(asyncio.Transport):
         self.in_flight: collections.deque[Item] = collections.deque()
         self.late = 0  # how many of those are kept back by a stalled network
         self.next_arrival = 0.0  # of what this end sends
+        self.on_read: Callable[[int], None] | None = None  # told how many bytes of it the other end has just read
         self.is_lost = False
         self._loop = loop
         self._protocol: Any = None
@@ -165,6 +167,8 @@ class SimTransport(asyncio.Transport):
 
     def _acknowledged(self, count: int) -> None:
         self._unacknowledged -= count
+        if self.on_read is not None:
+            self.on_read(count)
         waits = self._has_paused_protocol or (self._is_closing and not self.is_lost)
         if waits and self.get_write_buffer_size() <= self._low_water:
             self._loop.call_soon(self._drained, context=self.context)

@@ -5,9 +5,7 @@ These stand in for the fields of `edge.world.World`; the loop (`loop.py`) replac
 
 import asyncio
 import contextlib
-import os
 import random
-import shutil
 import sqlite3
 import tempfile
 import uuid
@@ -18,6 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from tests.simulation.loop import SimLoop
+from tests.simulation.write_ahead import WriteAheadLog, copy_database
 
 T = TypeVar("T")
 
@@ -114,8 +113,17 @@ class SimDisk:
         self.slowest = slowest
         self.chance = random.Random(f"{loop.seed}/disk")
         self.commits = 0
+        self.frames = 0
+        """Pages that went into write-ahead logs."""
+        self.syncs = 0
+        """Commits that wrote something and waited until it was on the disk."""
+        self.is_full = False
+        """As long as it is, every commit of something fails."""
+        self.failed_at: list[float] = []
+        """When commits failed, of each the time of the loop."""
         self._loop = loop
         self._open: list[SimDatabase] = []
+        self._logs: dict[Path, WriteAheadLog] = {}
         self._failing_commits: deque[str] = deque()
         self._failing_opens: deque[str] = deque()
         self._recovers_when_opened = False
@@ -152,10 +160,19 @@ class SimDisk:
         return self.chance.uniform(self.fastest, self.slowest)
 
     def keep_after_crash(self, path: Path, to: Path) -> None:
-        """Copies a database and its WAL as the crash left them, for the next life; then lets go of the old one."""
-        for suffix in ("", "-wal"):
-            if os.path.exists(f"{path}{suffix}"):  # noqa: PTH110  # a suffix of the name, not of the path
-                shutil.copyfile(f"{path}{suffix}", f"{to}{suffix}")
+        """Copies a database and its WAL as the crash left them, for the next life; then lets go of the old one.
+
+        What was committed without waiting for the disk is lost, but for what the disk has got by itself meanwhile.
+        """
+        log = self._logs.pop(path, None)
+        if log is None or log.is_on_disk:
+            copy_database(path, to)
+        else:
+            log.restore(to)
+        self.let_go(path)
+
+    def let_go(self, path: Path) -> None:
+        """Whoever had it open is no more."""
         for database in [each for each in self._open if each.path == path]:
             database.abandon()
 
@@ -167,29 +184,51 @@ class SimDisk:
         if database in self._open:
             self._open.remove(database)
 
-    def before_commit(self, connection: sqlite3.Connection) -> None:
-        if self._failing_commits:
+    def before_commit(self, connection: "SimConnection") -> None:
+        if (self._failing_commits or self.is_full) and connection.has_written:
+            self.failed_at.append(self._loop.time())
             if self.chance.random() < 0.5 and connection.in_transaction:
                 connection.rollback()
-            raise sqlite3.OperationalError(self._failing_commits.popleft())
+            why = self._failing_commits.popleft() if self._failing_commits else "database or disk is full"
+            raise sqlite3.OperationalError(why)
         self.commits += 1
+
+    def after_commit(self, connection: sqlite3.Connection, path: Path) -> None:
+        log = self._logs.get(path)
+        if log is None:
+            log = self._logs[path] = WriteAheadLog(path)
+        frames = log.written()
+        if frames:
+            self.frames += frames
+            if log.was_waited_for(connection, self._loop.time()):
+                self.syncs += 1
 
 
 class SimConnection(sqlite3.Connection):
     """Asks its disk before each COMMIT."""
 
     disk: SimDisk
-    is_on_disk = True
+    path = MEMORY
+    _changes = 0
+
+    @property
+    def has_written(self) -> bool:
+        """Since it began; a commit of nothing does not ask the disk."""
+        return self.total_changes > self._changes
 
     def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:
-        if sql.lstrip()[:6].upper() == "COMMIT" and self.is_on_disk:
-            self.disk.before_commit(self)
-        return super().execute(sql, parameters)
+        if sql.startswith("BEGIN"):
+            self._changes = self.total_changes
+        if sql.lstrip()[:6].upper() != "COMMIT" or self.path is MEMORY:
+            return super().execute(sql, parameters)
+        self.disk.before_commit(self)
+        done = super().execute(sql, parameters)
+        self.disk.after_commit(self, self.path)
+        return done
 
     def commit(self) -> None:
-        if self.in_transaction and self.is_on_disk:
-            self.disk.before_commit(self)
-        super().commit()
+        if self.in_transaction:
+            self.execute("COMMIT").close()
 
 
 class SimDatabase:
@@ -207,7 +246,7 @@ class SimDatabase:
         self._is_closed = False
         self._connection = sqlite3.connect(path, isolation_level=None, factory=SimConnection)
         self._connection.disk = disk
-        self._connection.is_on_disk = path != MEMORY
+        self._connection.path = MEMORY if path == MEMORY else path
 
     async def run(self, function: Callable[[sqlite3.Connection], T]) -> T:
         if self._is_closed:
