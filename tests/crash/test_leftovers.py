@@ -1,0 +1,79 @@
+"""What a kill has left at the end of the write-ahead log is not taken for damage; what came after a commit is."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from edge.store.pages import log_damage
+
+FRAME, HEADER, FRAME_HEADER = 24 + 4096, 32, 24
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Path]:
+    """Its log is as a killed process leaves it."""
+    path = tmp_path / "edge.db"
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA wal_autocheckpoint = 0")
+        connection.execute("CREATE TABLE told (text TEXT)")
+        yield path
+
+
+def log_of(store: Path) -> Path:
+    return store.with_name(store.name + "-wal")
+
+
+def frames(store: Path) -> int:
+    return (log_of(store).stat().st_size - HEADER) // FRAME
+
+
+def put(store: Path, text: str) -> None:
+    with closing(sqlite3.connect(store, isolation_level=None)) as connection:
+        connection.execute("INSERT INTO told VALUES (?)", (text,))
+
+
+def spoil(store: Path, frame: int) -> None:
+    """The content of a frame, counted from 0, as if it had not been written yet."""
+    log = bytearray(log_of(store).read_bytes())
+    begin = HEADER + frame * FRAME + FRAME_HEADER
+    log[begin : begin + 4096] = bytes(4096)
+    log_of(store).write_bytes(log)
+
+
+def test_a_short_commit_that_was_cut_off_over_a_longer_one_that_failed_is_no_damage(store, tmp_path):
+    put(store, "first")
+    before, log = frames(store), log_of(store).read_bytes()
+    put(store, "long " * 4000)
+    failed = log_of(store).read_bytes()[len(log) :]
+    assert len(failed) >= 4 * FRAME
+    later = tmp_path / "later.db"
+    later.write_bytes(store.read_bytes())
+    log_of(later).write_bytes(log)
+    with closing(sqlite3.connect(later, isolation_level=None)) as connection:
+        connection.execute("INSERT INTO told VALUES (?)", ("second",))
+        assert frames(later) == before + 1
+        log_of(store).write_bytes(log_of(later).read_bytes() + failed[FRAME:])
+    assert log_damage(store) is None
+    spoil(store, before)
+    assert log_damage(store) is None
+
+
+def test_a_frame_before_two_commits_is_damage(store):
+    put(store, "first")
+    spoilt = frames(store) - 1
+    for text in ("second", "third"):
+        put(store, text)
+    assert log_damage(store) is None
+    spoil(store, spoilt)
+    assert f"frame {spoilt + 1} of" in log_damage(store)
+
+
+def test_the_last_commit_may_be_unfinished(store):
+    put(store, "first")
+    put(store, "second")
+    spoil(store, frames(store) - 1)
+    assert log_damage(store) is None
