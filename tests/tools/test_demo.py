@@ -8,7 +8,6 @@ import subprocess
 from dataclasses import replace
 from pathlib import Path
 
-import bootstrap
 import pytest
 from demonstration.program import main
 from demonstration.verification import ChargerMessage, CloudMessage, compare
@@ -179,18 +178,6 @@ def test_a_message_that_no_charger_has_sent_is_unknown(sent, received):
 
 
 # ── the program ───────────────────────────────────────────────────────────────────────────────────────
-
-
-@pytest.fixture
-def prepared():
-    """tools/demo would otherwise make the environment anew under the feet of the running tests."""
-    lock, locked, project = bootstrap.present()
-    is_fresh = lock is not None and (locked, project) == (
-        bootstrap.digest_of(lock),
-        bootstrap.digest_of("pyproject.toml"),
-    )
-    if not is_fresh:
-        pytest.fail("the environment is not that of the lock files: run tools/test")
 
 
 @contextlib.contextmanager

@@ -1,0 +1,156 @@
+"""The program behind `tools/prove`: runs the three proofs one after the other, and prints what they come to.
+
+Exit codes: 0 all that is promised was kept, and there was as much of everything as there must be · 1 not so ·
+2 wrong usage, or a proof could not be run here · 130 Ctrl-C.
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from benchmarks import paper
+from benchmarks.machine import about
+from proving import evidence
+from proving.evidence import Document, Line
+
+ROOT = Path(__file__).resolve().parents[2]
+KEPT, BROKEN, CANNOT = 0, 1, 2
+FULL = 10
+LEAVES_WITHIN = 5.0
+
+
+class CannotProve(Exception):
+    """A proof did not run to its end."""
+
+
+@dataclass
+class Part:
+    """What one tool has said."""
+
+    name: str
+    lines: list[Line]
+    classes: list[tuple[str, int]] = field(default_factory=list)
+    minutes: float = 0.0
+
+
+def main(arguments: list[str]) -> int:
+    options = _options(arguments)
+    times = FULL if options.full else 1
+    try:
+        parts = [_prove(name, times) for name in (options.only or PROOFS)]
+    except (CannotProve, OSError) as error:
+        sys.stderr.write(f"tools/prove: {error}\n")
+        return CANNOT
+    for part in parts:
+        sys.stdout.write("\n".join(_table(part)) + "\n\n")
+    is_kept = all(line.is_met for part in parts for line in part.lines)
+    minutes = sum(part.minutes for part in parts)
+    sys.stdout.write(f"{'kept' if is_kept else 'NOT KEPT'}, {minutes:.0f} minutes\n")
+    if options.write is not None:
+        paper.write(options.write, _page(parts, about(ROOT), minutes))
+    return KEPT if is_kept else BROKEN
+
+
+def _simulation(times: int) -> Part:
+    said = _said("simulate", "--times", str(times))
+    return Part("Simulated sites", evidence.simulation(said, times), evidence.fault_classes(said))
+
+
+def _crashes(times: int) -> Part:
+    said = _said("crash", *(["--full"] if times > 1 else []))
+    return Part("Power cuts, kills, a failing disk", evidence.crashes(said, times), evidence.crash_classes(said))
+
+
+def _hostile(times: int) -> Part:
+    said = _said("fuzz", "--times", str(times))
+    return Part("Hostile input", evidence.hostile(said, times), evidence.fuzz_targets(said))
+
+
+PROOFS = {"simulation": _simulation, "crashes": _crashes, "hostile": _hostile}
+
+
+def _prove(name: str, times: int) -> Part:
+    began = time.monotonic()  # noqa: TID251 - nothing here is simulated
+    part = PROOFS[name](times)
+    part.minutes = (time.monotonic() - began) / 60  # noqa: TID251
+    return part
+
+
+def _said(tool: str, *arguments: str) -> Document:
+    """What the tool prints for programs; its progress goes on to whoever watches."""
+    command = [str(ROOT / "tools" / tool), *arguments, "--json"]
+    sys.stderr.write(f"{' '.join(['tools/' + tool, *arguments])}\n")
+    # In a session of its own: Ctrl-C is for us, who tell it once and wait until it has ended what it began. As it hears
+    # of nothing else either, what would end us without a word counts as Ctrl-C.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, signal.default_int_handler)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True) as running:
+        try:
+            said = running.stdout.read()
+            running.wait()
+        except BaseException:
+            running.send_signal(signal.SIGINT)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                running.wait(LEAVES_WITHIN)
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(running.pid, signal.SIGKILL)
+            raise
+    try:
+        document: Document = json.loads(said)
+    except ValueError:
+        raise CannotProve(f"{tool} ended with exit code {running.returncode} and no figures") from None
+    return document
+
+
+def _table(part: Part) -> list[str]:
+    lines = [f"{part.name}, {part.minutes:.0f} minutes"]
+    lines += [
+        f"  {one.what:<52}{one.figure:>12,.0f}  {one.wanted:<11}{'' if one.is_met else '!'}".rstrip()
+        for one in part.lines
+    ]
+    return lines
+
+
+def _page(parts: Sequence[Part], machine: dict[str, str], minutes: float) -> str:
+    kept = "processor", "system", "python", "libraries"
+    lines = ["| | |", "|---|---|"]
+    lines += [f"| {name} | {what} |" for name, what in machine.items() if name.lower() in kept]
+    lines += [f"| Run | {minutes:.0f} minutes |"]
+    for part in parts:
+        lines += ["", f"### {part.name}", "", "| | Found | Goal | |", "|---|---|---|---|"]
+        lines += [
+            f"| {one.what} | {one.figure:,.0f} | {one.wanted} | {'met' if one.is_met else '**missed**'} |"
+            for one in part.lines
+        ]
+        lines += ["", "| Each | Times |", "|---|---|", *(f"| {what} | {count:,} |" for what, count in part.classes)]
+    return "\n".join(lines)
+
+
+def _options(arguments: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="tools/prove",
+        description="Everything that is promised, put to the proof: simulated sites under faults, power cuts, kills "
+        "and a failing disk, hostile input. As much as the tests take, about a quarter of an hour on two cores.",
+        epilog="exit codes: 0 all was kept; 1 something was not; 2 wrong usage, or a proof could not be run here",
+    )
+    parser.add_argument("--full", action="store_true", help=f"{FULL} times as much; some hours")
+    parser.add_argument("--only", action="append", choices=PROOFS, metavar="NAME", help=f"of {', '.join(PROOFS)}")
+    parser.add_argument("--write", type=Path, metavar="PAGE", help="put the figures between the marks of this page")
+    options = parser.parse_args(arguments)
+    if options.write is not None and options.only:
+        parser.error("--write puts everything that was found into the page: not with --only")
+    if options.write is not None:
+        try:
+            paper.check(options.write)
+        except (OSError, ValueError) as error:
+            parser.error(f"--write: {error}")
+    return options
