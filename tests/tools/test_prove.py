@@ -64,6 +64,31 @@ def test_the_runs_that_are_simulated_are_those_of_the_tests(how, times, monkeypa
     assert "NOT KEPT" in capsys.readouterr().out
 
 
+def test_a_long_proof_can_be_gone_on_with(tmp_path, monkeypatch, capsys):
+    asked = []
+
+    def said(*words):
+        asked.append(words[0])
+        if words[0] == "crash" and len(asked) < 3:
+            raise program.CannotProve("it was interrupted")
+        return {"simulate": SIMULATED, "crash": CRASHED}[words[0]]
+
+    code = ["v1"]
+    monkeypatch.setattr(program, "_said", said)
+    monkeypatch.setattr(program, "_code", lambda: code[0])
+    words = ["--keep", str(tmp_path / "kept"), "--only", "simulation", "--only", "crashes"]
+    assert program.main(words) == 2
+    assert program.main(words) == 1
+    assert asked == ["simulate", "crash", "crash"]
+    first = capsys.readouterr().out
+    assert program.main(words) == 1
+    assert capsys.readouterr().out == first
+    assert program.main([*words, "--full"]) == 1
+    for code[0] in ("v2", "v2-dirty", "v2-dirty"):  # nobody knows what a state with changes is
+        assert program.main(words) == 1
+    assert asked[3:] == ["simulate", "crash"] * 4
+
+
 def test_too_few_of_them_and_a_broken_daemon_that_nobody_noticed_are_missed_as_well():
     lines = evidence.crashes(CRASHED, 1)
     assert missed(lines) == ["Points at which the daemon was killed", "Daemons broken on purpose, found out"]

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from benchmarks import paper
@@ -45,7 +45,7 @@ def main(arguments: list[str]) -> int:
     options = _options(arguments)
     times = FULL if options.full else 1
     try:
-        parts = [_prove(name, times) for name in (options.only or PROOFS)]
+        parts = [_kept_or_proven(name, times, options.keep) for name in (options.only or PROOFS)]
     except (CannotProve, OSError) as error:
         sys.stderr.write(f"tools/prove: {error}\n")
         return CANNOT
@@ -75,6 +75,33 @@ def _hostile(times: int) -> Part:
 
 
 PROOFS = {"simulation": _simulation, "crashes": _crashes, "hostile": _hostile}
+
+
+def _kept_or_proven(name: str, times: int, folder: Path | None) -> Part:
+    """From `--keep`, if this proof was run with as much of this very code; else it is run, and kept."""
+    if folder is None:
+        return _prove(name, times)
+    code = _code()
+    file, of = folder / f"{name}.json", {"times": times, "code": code}
+    if file.exists():
+        kept = json.loads(file.read_text(encoding="utf-8"))
+        if kept["of"] == of and not code.endswith("-dirty"):
+            sys.stderr.write(f"{name}: was run before, from {file}\n")
+            lines = [Line(**line) for line in kept["part"].pop("lines")]
+            return Part(lines=lines, **kept["part"])
+    part = _prove(name, times)
+    folder.mkdir(exist_ok=True)
+    file.write_text(json.dumps({"of": of, "part": asdict(part)}, indent=1), encoding="utf-8")
+    return part
+
+
+def _code() -> str:
+    """Which state of the code it is, in git's words. Raises CannotProve when git does not say."""
+    words = ("git", "describe", "--always", "--dirty", "--abbrev=12")
+    try:
+        return subprocess.run(words, cwd=ROOT, check=True, capture_output=True, text=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise CannotProve(f"--keep needs to know the state of the code: {error}") from error
 
 
 def _prove(name: str, times: int) -> Part:
@@ -144,6 +171,9 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     )
     parser.add_argument("--full", action="store_true", help=f"{FULL} times as much; some hours")
     parser.add_argument("--only", action="append", choices=PROOFS, metavar="NAME", help=f"of {', '.join(PROOFS)}")
+    parser.add_argument(
+        "--keep", type=Path, metavar="FOLDER", help="what each of them has found; one that is there is not run again"
+    )
     parser.add_argument("--write", type=Path, metavar="PAGE", help="put the figures between the marks of this page")
     options = parser.parse_args(arguments)
     if options.write is not None and options.only:
