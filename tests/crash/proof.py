@@ -37,8 +37,8 @@ class Amounts:
         return Amounts(self.images * times, self.kills * times, self.failures * times)
 
 
-GOALS = Amounts(50_000, 1_000, 500)
-CI = Amounts(51_000, 1_050, 550)
+GOALS = Amounts(50_000, 1_000, 250)
+CI = Amounts(51_000, 1_050, 280)
 """A little more than the goals: some points are not reached when the story is told again."""
 FULL = CI * 10
 

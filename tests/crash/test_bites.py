@@ -11,4 +11,4 @@ pytestmark = pytest.mark.usefixtures("has_strace")
 @pytest.mark.parametrize("bite", BITES, ids=str)
 def test_a_daemon_that_is_broken_is_found_out(bite: Bite):
     figures = bite.run()
-    assert bite.bites(figures), figures
+    assert bite.bites(figures), str(figures)

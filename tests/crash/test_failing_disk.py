@@ -16,7 +16,7 @@ async def told(name: str, point: Point, error: str, manner: Manner) -> Figures:
     figures = Figures()
     async with Cradle.open() as cradle:
         await fail(Teller(STORIES[name], cradle), point, error, manner, figures)
-    assert figures.is_clean, figures
+    assert figures.is_clean, str(figures)
     return figures
 
 

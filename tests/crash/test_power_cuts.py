@@ -23,7 +23,7 @@ def test_a_recording_has_the_creation_and_each_sync_and_is_cut_in_every_way():
     assert {Unlink, Resize, Sync} <= {type(step) for step in steps}
     assert {step.path for step in steps if isinstance(step, Sync)} >= {".", "edge.db.new", "edge.db-wal", "edge.db"}
     figures = replay(run, images=900)
-    assert figures.is_clean, figures
+    assert figures.is_clean, str(figures)
     # The other modes need more luck, or something to forget; `test_disk.py` has them all.
     ways = (Mode.ALL, Mode.NOTHING, Mode.ONLY_NAMES, Mode.PREFIX, Mode.TORN, Mode.NOISE)
     assert set(figures.covered) >= {str(mode) for mode in ways}
@@ -31,10 +31,10 @@ def test_a_recording_has_the_creation_and_each_sync_and_is_cut_in_every_way():
 
 def test_nothing_is_lost_when_the_kernel_forgets_what_it_could_not_sync():
     figures = replay(recorded("charging", failing="fdatasync:error=EIO:when=9+6"), images=1300)
-    assert figures.is_clean, figures
+    assert figures.is_clean, str(figures)
     assert figures.covered[str(Mode.FORGOTTEN)] > 10
 
 
 def test_a_store_in_a_folder_that_the_daemon_made_is_there_as_well():
     figures = replay(recorded("first start", store_name="edge/edge.db"), images=800, until_wrong=True)
-    assert figures.is_clean, figures
+    assert figures.is_clean, str(figures)

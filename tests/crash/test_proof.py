@@ -20,7 +20,7 @@ LEAST = {What.POWER_CUTS: 0.95, What.KILLS: 1.9, What.FAILING_DISK: 1.5}
 @pytest.mark.parametrize("job", PLAN, ids=str)
 def test_nothing_is_lost(job: Job, has_strace: None):
     figures = job.run()
-    assert figures.is_clean, figures
+    assert figures.is_clean, str(figures)
     asked_for = job.amount if job.what is What.POWER_CUTS else job.amount // job.part[1]
     assert figures.cases >= LEAST[job.what] * asked_for, figures
     assert figures.acknowledged > 0

@@ -1,17 +1,9 @@
 """Charger and cloud of another make with the daemon between them, also when the cloud dies in mid-transaction."""
 
-from dataclasses import replace
-
-from tests.independent.parties import TRANSACTION, Call, NodeCharger, NodeCsms
+from tests.independent.parties import TRANSACTION, NodeCharger, NodeCsms, apart
 from tests.scenarios.site import IDENTITY, ChargerSettings, Site, configuration
 
 ONE = (ChargerSettings("CP-01", evses=(1, 1)),)
-
-
-def apart(call: Call) -> list[Call]:
-    """Values that waited may share a message: each for itself."""
-    entries = call.payload.get("meterValue", ())
-    return [replace(call, payload={**call.payload, "meterValue": [one]}) for one in entries] or [call]
 
 
 async def test_a_token_that_the_cloud_blocks_is_blocked_at_the_charger(stack, folder):

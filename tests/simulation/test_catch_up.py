@@ -302,7 +302,7 @@ def test_while_the_disk_is_full_nothing_goes_on_that_would_have_to_be_sent_again
             site.csms.delay("MeterValues", 0.2, times=None)
             await charge_in_an_outage(site, charger, 400)
             await site.csms.wait_for(lambda: len(values(site.csms)) > 1, 600)
-            site.disk.is_full = True
+            site.disk.is_full = site.disk.takes_nothing = True
             began = len(values(site.csms))
             async with asyncio.timeout(1200):
                 while "store_unusable" not in [one["code"] for one in (await site.ask("status"))["alarms"]]:

@@ -118,7 +118,9 @@ class SimDisk:
         self.syncs = 0
         """Commits that wrote something and waited until it was on the disk."""
         self.is_full = False
-        """As long as it is, every commit of something fails."""
+        """As long as it is, every commit fails."""
+        self.takes_nothing = False
+        """But for a commit of nothing: SQLite does not ask the disk for that."""
         self.failed_at: list[float] = []
         """When commits failed, of each the time of the loop."""
         self._loop = loop
@@ -185,7 +187,8 @@ class SimDisk:
             self._open.remove(database)
 
     def before_commit(self, connection: "SimConnection") -> None:
-        if (self._failing_commits or self.is_full) and connection.has_written:
+        fails = self._failing_commits or self.is_full
+        if fails and (connection.has_written or not self.takes_nothing):
             self.failed_at.append(self._loop.time())
             if self.chance.random() < 0.5 and connection.in_transaction:
                 connection.rollback()

@@ -52,7 +52,7 @@ def crashes(said: Document, times: int) -> list[Line]:
     return [
         Line("Disk images after a power cut", said["images"], 50_000 * times),
         Line("Points at which the daemon was killed", said["kill_points"], 1_000 * times),
-        Line("Calls of the kernel that failed", said["error_points"], 500 * times),
+        Line("Calls of the kernel that failed", said["error_points"], 250 * times),
         Line("Times that an acknowledged message was looked for", said["looked_for"], 1),
         never("Acknowledged messages lost", said["lost"]),
         never("Databases damaged", said["corrupt"]),
