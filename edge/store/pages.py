@@ -51,7 +51,12 @@ class Frame:
     """Written since it was begun anew for the last time."""
     is_whole: bool
     """Its checksum goes on from that of the frame before it."""
-    is_commit: bool
+    size: int
+    """Pages that the file has after the commit which it ends; 0: it ends none."""
+
+    @property
+    def is_commit(self) -> bool:
+        return self.size != 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +92,7 @@ def read_log(handle: int) -> Log:
         told = _pair(frame[16:24])
         is_whole = before is not None and _sum(order, _sum(order, before, frame[:8]), frame[24:]) == told
         generation = int.from_bytes(frame[8:12], "big")
-        frames.append(Frame(page, offset + FRAME_HEADER_BYTES, generation, frame[8:16] == salt, is_whole, size != 0))
+        frames.append(Frame(page, offset + FRAME_HEADER_BYTES, generation, frame[8:16] == salt, is_whole, size))
         before = told
         offset += FRAME_HEADER_BYTES + PAGE_BYTES
     return Log(has_header, tuple(frames))
@@ -250,9 +255,12 @@ def log_damage(path: Path) -> str | None:
 
 
 def _unmerged(pages: Pages) -> str | None:
-    """Without a header the log may be an old one. It is not if the file lacks something of it."""
+    """Without a header the log may be an old one. It is not if the file lacks something of it.
+
+    Pages that a later commit gave back are not lacked: SQLite merges no page behind the file's end.
+    """
     committed = pages.log.frames[: pages.log.committed]
-    newest = {one.page for one in committed if one.is_whole}
+    newest = {one.page for one in committed if one.is_whole and one.page <= committed[-1].size}
     if any(pages.page(number) != pages.in_the_file(number) for number in newest):
         return "the write-ahead log is damaged: its header is lost"
     return None
