@@ -132,6 +132,15 @@ def _serve() -> None:
     gc.collect()
     gc.freeze()
     nest = _Nest()
+    try:
+        with contextlib.suppress(BrokenPipeError):  # whoever opened it was killed, and hears nothing any more
+            _hear_orders(nest)
+    finally:
+        nest.leave()
+
+
+def _hear_orders(nest: "_Nest") -> None:
+    """Until there are no more."""
     buffer = b""
     while True:
         for key, _ in nest.selector.select():
@@ -140,7 +149,6 @@ def _serve() -> None:
                 continue
             text = os.read(0, 65536)
             if not text:
-                nest.leave()
                 return
             *lines, buffer = (buffer + text).split(b"\n")
             for line in lines:
@@ -236,7 +244,8 @@ def _live(order: Order, waits: int) -> None:
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(log, 1)
     os.dup2(log, 2)
-    os.read(waits, 1)
+    if not os.read(waits, 1):
+        return  # the cradle has ended meanwhile
     os.closerange(3, 64)
     if order.afresh:
         words = ["-m", "edge"] if order.variant == "edge" else [variants.__file__, order.variant]
