@@ -27,10 +27,10 @@ class Run:
         )
 
 
-INTENSITY = 1.2
-CHARGERS = (2, 3, 3, 4)
+INTENSITY = 1.35
+CHARGERS = (2, 2, 2, 3)
 SHORT = tuple(Run(seed, 20.0, CHARGERS[seed % len(CHARGERS)], intensity=INTENSITY) for seed in range(1, 49))
-LONG = tuple(Run(seed, 80.0, 3, intensity=INTENSITY) for seed in range(201, 203))
+LONG = tuple(Run(seed, 80.0, 3, intensity=INTENSITY) for seed in range(201, 202))
 """Long enough for three days without the cloud."""
 NEXT_TIME = 1000
 """From the seed of a run to that of the same run the next time."""
