@@ -8,7 +8,6 @@ unit before it. Nothing that the CSMS does not have is removed, but for meter va
 """
 
 import asyncio
-import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -24,6 +23,7 @@ from edge.store import Connection, capacity, reserve, retention, thinning
 from edge.store.capacity import BEGINS_AT, ENDS_BELOW, Condition, Fullness, Level, NotChecked, Pages
 from edge.store.db import CommitFailed, OpenDatabase, Store
 from edge.store.exchange import Moment
+from edge.store.files import free_bytes
 from edge.store.reserve import RESERVE_BYTES
 from edge.uplink.lanes import Lanes
 
@@ -65,10 +65,9 @@ class Space:
 
 
 def space_at(path: Path) -> Space:
-    found = os.statvfs(path.parent)
     wal = path.with_name(path.name + "-wal")
     size = wal.stat().st_size if wal.exists() else 0
-    return Space(found.f_bavail * found.f_frsize, size, reserve.is_held(path))
+    return Space(free_bytes(path.parent), size, reserve.is_held(path))
 
 
 class Housekeeping:

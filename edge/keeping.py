@@ -13,6 +13,8 @@ from edge.store.db import CommitFailed, Store
 from edge.store.inspection import Unusable
 
 LOOK_EVERY = 60.0
+NOT_KEPT: tuple[type[Exception], ...] = (CommitFailed, OSError, *UNREADABLE)
+"""What may be otherwise a minute later."""
 
 
 class Keeping:
@@ -40,9 +42,7 @@ class Keeping:
         except Unusable as error:
             self._not_kept(error)
             self._store.damage = str(error)  # the daemon puts it aside: no charger may be given such numbers
-        except (CommitFailed, OSError) as error:
-            self._not_kept(error)
-        except UNREADABLE as error:
+        except NOT_KEPT as error:
             self._not_kept(error)
         else:
             self._why_not = None

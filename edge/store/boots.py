@@ -3,7 +3,7 @@
 import sqlite3
 from datetime import UTC, datetime, timedelta
 
-from edge.domain.timekeeping import EARLIEST, LATEST, Floor, Trust
+from edge.domain.timekeeping import EARLIEST, LATEST_MS, Floor, Trust
 
 HIGHEST = {
     "seq": 2**40,
@@ -73,7 +73,7 @@ def floor(connection: sqlite3.Connection) -> Floor:
         "SELECT at_wall_ms, trust = 'csms' FROM (SELECT at_wall_ms, boot_no FROM exchange ORDER BY seq DESC LIMIT 1) "
         "JOIN boot USING (boot_no) WHERE trust <> 'floor') "
         "WHERE typeof(at) = 'integer' AND at BETWEEN 0 AND :latest GROUP BY is_told",
-        {"latest": round(LATEST.timestamp() * 1000)},
+        {"latest": LATEST_MS},
     ).fetchall()
     found = {bool(is_told): max(EARLIEST, datetime.fromtimestamp(at / 1000, UTC)) for at, is_told in rows}
     return Floor(vouched=found.get(False, EARLIEST), told=found.get(True, EARLIEST))

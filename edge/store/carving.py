@@ -107,6 +107,10 @@ def shapes() -> tuple[Shape, ...]:
         )
 
 
+def shape_of(table: str) -> Shape:
+    return next(one for one in shapes() if one.table == table)
+
+
 def _shape(old: sqlite3.Connection, new: sqlite3.Connection, table: str, *, has_rowid: bool) -> Shape:
     info = 'SELECT name, type, "notnull", dflt_value, pk FROM pragma_table_info(?) ORDER BY cid'
     found = new.execute(info, (table,)).fetchall()
@@ -162,7 +166,7 @@ def is_of_journal(content: bytes) -> bool:
     """Whether the first row of a page is one of the journal: then all are. Cheap."""
     if content[0] != LEAF_TABLE:
         return False
-    shape = next(one for one in shapes() if one.table == "exchange")
+    shape = shape_of("exchange")
     try:
         _, at = _varint(content, int.from_bytes(content[8:10], "big"))
         _, at = _varint(content, at)

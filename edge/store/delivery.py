@@ -112,22 +112,8 @@ def waiting_backwards(
     `before` is where the last ones ended; None begins with the newest row.
     """
     seq = chains.tx_end(connection, one.tx_no)[0] if before is None else before
-    rows = connection.execute(
-        "WITH RECURSIVE chain (seq, prev, relay, action) AS ("
-        " SELECT seq, prev_tx, relay, action FROM exchange WHERE seq = :last AND seq > :acked"
-        " UNION ALL SELECT seq, prev_tx, 0, NULL FROM gap WHERE seq = :last AND seq > :acked"
-        " UNION ALL SELECT e.seq, e.prev_tx, e.relay, e.action FROM chain CROSS JOIN exchange e ON e.seq = chain.prev"
-        " WHERE e.seq > :acked AND e.seq < chain.seq"
-        " UNION ALL SELECT g.seq, g.prev_tx, 0, NULL FROM chain CROSS JOIN gap g ON g.seq = chain.prev"
-        " WHERE g.seq > :acked AND g.seq < chain.seq LIMIT :most) "
-        "SELECT seq, prev, relay, CAST(action AS BLOB) FROM chain",
-        {"last": seq, "acked": one.acked_seq, "most": most},
-    ).fetchall()
-    found = [
-        Waiting(seq, (action or b"").decode(errors="replace") in START_OR_STOP)
-        for seq, _, relay, action in rows
-        if relay
-    ]
+    rows = exchange.chain_back(connection, seq, one.acked_seq, most)
+    found = [Waiting(seq, action in START_OR_STOP) for seq, _, relay, action in rows if relay]
     next_seq = gaps.back(rows[-1][0], rows[-1][1]) if len(rows) == most else None
     return found, None if next_seq is None or next_seq <= one.acked_seq else next_seq
 

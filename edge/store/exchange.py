@@ -300,6 +300,17 @@ def _walk(connection: sqlite3.Connection, seq: int | None, *, by_tx: Transaction
 
 def pending(connection: sqlite3.Connection, last_seq: int, acked_seq: int) -> list[tuple[int, str]]:
     """(Number, action) of a transaction's rows that the CSMS is to get and has not acknowledged, oldest first."""
+    return sorted((seq, action) for seq, _, relay, action in chain_back(connection, last_seq, acked_seq) if relay)
+
+
+def chain_back(
+    connection: sqlite3.Connection, last_seq: int | None, acked_seq: int, most: int = -1
+) -> list[tuple[int, int | None, bool, str]]:
+    """A transaction's rows from this one back to the last that the CSMS has, removed ones included.
+
+    Each with its number, that of the row before it, whether the CSMS is to get it, and its action. `most`: no more
+    than so many; -1: all.
+    """
     rows = connection.execute(
         "WITH RECURSIVE chain (seq, prev, relay, action) AS ("
         " SELECT seq, prev_tx, relay, action FROM exchange WHERE seq = :last AND seq > :acked"
@@ -307,9 +318,9 @@ def pending(connection: sqlite3.Connection, last_seq: int, acked_seq: int) -> li
         " UNION ALL SELECT e.seq, e.prev_tx, e.relay, e.action FROM chain CROSS JOIN exchange e ON e.seq = chain.prev"
         " WHERE e.seq > :acked AND e.seq < chain.seq"
         " UNION ALL SELECT g.seq, g.prev_tx, 0, NULL FROM chain CROSS JOIN gap g ON g.seq = chain.prev"
-        " WHERE g.seq > :acked AND g.seq < chain.seq) SELECT seq, CAST(action AS BLOB) FROM chain WHERE relay = 1 "
-        "ORDER BY seq",
-        {"last": last_seq, "acked": acked_seq},
+        " WHERE g.seq > :acked AND g.seq < chain.seq LIMIT :most) "
+        "SELECT seq, prev, relay, CAST(action AS BLOB) FROM chain",
+        {"last": last_seq, "acked": acked_seq, "most": most},
     )
-    # One that is no UTF-8 any more is found damaged when its turn comes; the others must not wait for it.
-    return [(int(seq), (action or b"").decode(errors="replace")) for seq, action in rows]
+    # An action that is no UTF-8 any more is found damaged when its turn comes; the others must not wait for it.
+    return [(seq, prev, bool(relay), (action or b"").decode(errors="replace")) for seq, prev, relay, action in rows]

@@ -8,13 +8,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from edge.domain.ports import EdgeError
+from edge.domain.timekeeping import LATEST_MS
 from edge.store import exchange, report
 from edge.store.db import APPLICATION_ID
 from edge.store.migration import schema_files
 
 ROWS_A_REST = 50
-LATEST_MS = 4_102_444_800_000
-"""The year 2100. A later time is none."""
 
 Tell = Callable[[int, int], None]
 """So many of so many rows are looked at; may rest, or raise."""

@@ -16,7 +16,7 @@ from typing import Any
 import structlog
 
 from edge.store import chains
-from edge.store.carving import Shape, Value, shapes
+from edge.store.carving import Shape, Value, shape_of
 from edge.store.files import to_disk
 from edge.store.succession import Numbers, numbers
 
@@ -48,7 +48,7 @@ def text(connection: sqlite3.Connection) -> str:
     given = numbers(connection)
     rows: dict[str, list[dict[str, Value]]] = {}
     for table, left_out in KEPT.items():
-        names = [column.name for column in _shape(table).columns if column.name not in left_out]
+        names = [column.name for column in shape_of(table).columns if column.name not in left_out]
         found = connection.execute(f"SELECT {', '.join(names)} FROM {table} ORDER BY 1")  # noqa: S608 - names of the schema
         rows[table] = [{name: _plain(value) for name, value in zip(names, row, strict=True)} for row in found]
     content = {
@@ -59,10 +59,6 @@ def text(connection: sqlite3.Connection) -> str:
         "rows": rows,
     }
     return json.dumps(content | {"digest": _digest(content)}, indent=1)
-
-
-def _shape(table: str) -> Shape:
-    return next(one for one in shapes() if one.table == table)
 
 
 def _digest(content: Mapping[str, object]) -> str:
@@ -96,7 +92,7 @@ def read(store: Path) -> Keepsake | None:
         content = _content(target.read_text(encoding="utf-8"))
         counters = {str(name): int(value) for name, value in content["counters"].items()}
         given = Numbers(int(content["seq"]), int(content["boot"]), counters)
-        rows = {table: _rows(_shape(table), content["rows"].get(table, ())) for table in KEPT}
+        rows = {table: _rows(shape_of(table), content["rows"].get(table, ())) for table in KEPT}
         return Keepsake(round(target.stat().st_mtime * 1000), given, rows)
     except FileNotFoundError:
         return None

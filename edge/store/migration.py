@@ -18,7 +18,7 @@ from pathlib import Path
 import structlog
 
 from edge.domain.ports import EdgeError
-from edge.store.files import BEFORE_MIGRATION, UNFINISHED, remove, to_disk
+from edge.store.files import BEFORE_MIGRATION, UNFINISHED, free_bytes, remove, to_disk
 
 COPIES_KEPT = 2
 ROOM_TO_SPARE = 64 * 1024 * 1024
@@ -105,8 +105,7 @@ def keep_copy(connection: sqlite3.Connection, path: Path) -> Path | None:
     size = int.__mul__(*(connection.execute(f"PRAGMA {one}").fetchone()[0] for one in ("page_count", "page_size")))
     try:
         remove(fresh)
-        free = os.statvfs(path.parent)
-        if size + ROOM_TO_SPARE > free.f_bavail * free.f_frsize:
+        if size + ROOM_TO_SPARE > free_bytes(path.parent):
             log.warning("migration_without_copy", why=f"{size} bytes do not fit beside {path}")
             return None
         os.close(os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))

@@ -9,13 +9,12 @@ predecessor is lost proves nothing; it is kept apart as *unproven*.
 import json
 import sqlite3
 
+from edge.domain.timekeeping import LATEST_MS
 from edge.store import exchange
 from edge.store.exchange import Kind
 from edge.store.findings import PROVEN, REMOVED, UNPROVEN, WRONG
 
 CALLS = frozenset({Kind.CHARGER_CALL, Kind.CSMS_CALL, Kind.OUR_CALL})
-LATEST_MS = 4_102_444_800_000
-"""The year 2100."""
 CALL_MEMBERS = 4
 _READINGS = (
     "SELECT seq, mark_, boot_no, at_mono_ms, at_wall_ms, peer, kind, relay, action, message_id, tx_no, prev_tx, "

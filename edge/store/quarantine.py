@@ -25,7 +25,7 @@ OUTLIVED = "outlived"
 FOUND = "found.db"
 """What the salvage has found in it so far (`edge/store/findings.py`). It can be made again."""
 FINISHED_KEPT = 3
-"""reliability.md 3.3."""
+"""Of those of which all is back, the newest."""
 _NUMBERED = re.compile(r"(\d{1,9})-\d{8}T\d{6}Z")
 
 

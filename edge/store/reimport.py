@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from edge.domain.ids import TransactionNo
 from edge.store import chains, exchange, shares, transactions
-from edge.store.carving import Value, shapes
+from edge.store.carving import Value, shape_of
 from edge.store.delivery import START_OR_STOP
 from edge.store.findings import PROVEN, UNPROVEN
 from edge.store.gaps import BY_PEER, BY_TX
@@ -24,8 +24,8 @@ UNPROVEN_RULE = "salvaged_unproven"
 """Of a note: the row before it is lost, so that nothing says whether it is what was stored."""
 LOST_DIGEST = bytes(8)
 """Of a row that nobody has any more."""
-NAMES = tuple(column.name for column in next(one for one in shapes() if one.table == "exchange").columns)
-TX_NAMES = tuple(column.name for column in next(one for one in shapes() if one.table == "tx").columns)
+NAMES = tuple(column.name for column in shape_of("exchange").columns)
+TX_NAMES = tuple(column.name for column in shape_of("tx").columns)
 AT = {name: index for index, name in enumerate(NAMES)}
 _CHOSEN = f"SELECT {', '.join(NAMES)}, verdict_ FROM exchange WHERE verdict_ IN (1, 2) AND seq > :after "  # noqa: S608 - names of the schema
 Found = tuple[Value, ...]

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from edge.store import carving, findings, proving
-from edge.store.carving import Row, Shape, Value, shapes
+from edge.store.carving import Row, Shape, Value, shape_of, shapes
 from edge.store.files import remove
 from edge.store.findings import A_STORE, EXCHANGE, FROM_SQL, Source
 from edge.store.pages import Pages
@@ -27,7 +27,7 @@ ROWS_A_STEP = 250
 SKIPPED_AT_FIRST = 16
 """Row numbers that are stepped over where SQLite cannot read; twice as many each time in a row."""
 SKIPS_AT_MOST = 40
-UNREADABLE = (sqlite3.Error, ValueError)
+NOT_READ = (sqlite3.Error, ValueError)
 """What reading a damaged store raises; a ValueError where SQLite quotes in its message what is no text."""
 
 
@@ -171,14 +171,14 @@ class Reading:
         """Small tables, as far as they can be read."""
         for shape in wanted:
             rows: list[tuple[Value, ...]] = []
-            with suppress(*UNREADABLE), _connected(part.store) as store:
+            with suppress(*NOT_READ), _connected(part.store) as store:
                 names = ", ".join(one.name for one in _present(store, shape))
                 rows = store.execute(f"SELECT {names} FROM {shape.table}").fetchall()  # noqa: S608 - names of the schema
             self._take(part, shape, rows)
 
     def _rows_by_sql(self, part: _Part) -> bool:
         """The next range of the journal; False when no more can be read."""
-        shape = next(one for one in shapes() if one.table == EXCHANGE)
+        shape = shape_of(EXCHANGE)
         after, skips = self._progress(part, "sql_to"), self._progress(part, "sql_skips")
         try:
             with _connected(part.store) as store:
@@ -187,7 +187,7 @@ class Reading:
                     f"SELECT {names} FROM exchange WHERE seq > :after ORDER BY seq LIMIT :most",  # noqa: S608 - names of the schema
                     {"after": after, "most": ROWS_A_STEP},
                 ).fetchall()
-        except UNREADABLE:
+        except NOT_READ:
             self._set_progress(part, "sql_to", after + SKIPPED_AT_FIRST * 2 ** min(skips, 20))
             self._set_progress(part, "sql_skips", skips + 1)
             return skips < SKIPS_AT_MOST
@@ -218,9 +218,9 @@ def _connected(path: Path) -> Iterator[sqlite3.Connection]:
 
 def _findings(path: Path) -> sqlite3.Connection:
     if path.exists():
-        with suppress(*UNREADABLE):
+        with suppress(*NOT_READ):
             found = findings.open_findings(path, anew=False)
-            with suppress(*UNREADABLE):
+            with suppress(*NOT_READ):
                 if found.execute("PRAGMA quick_check(1)").fetchone()[0] == "ok":
                     return found
             found.close()

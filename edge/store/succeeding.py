@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from edge.domain.ids import TransactionNo
-from edge.domain.timekeeping import LATEST
+from edge.domain.timekeeping import LATEST_MS
 from edge.store import chains, succession
-from edge.store.carving import Value, shapes
+from edge.store.carving import Value, shape_of
 from edge.store.gaps import BY_PEER, BY_TX
 from edge.store.keepsake import Keepsake
 from edge.store.reimport import session, unfinished
@@ -109,8 +109,7 @@ def fill(
 
 def _copy_found(connection: sqlite3.Connection, found: sqlite3.Connection) -> None:
     for table in COPIED:
-        shape = next(one for one in shapes() if one.table == table)
-        names = [column.name for column in shape.columns]
+        names = [column.name for column in shape_of(table).columns]
         chosen = ", ".join("NULL" if name == "last_seq" else name for name in names)
         rows = found.execute(f"SELECT {chosen} FROM {table} ORDER BY rank_ DESC").fetchall()  # noqa: S608 - names of the schema
         _insert(connection, table, names, rows)
@@ -167,7 +166,7 @@ def _numbers(found: sqlite3.Connection | None, kept: Keepsake | None) -> tuple[N
             "SELECT max(value) FROM (SELECT started_wall_ms AS value FROM tx UNION ALL "
             "SELECT value FROM meta WHERE key = 'last_wall_ms' UNION ALL SELECT at_wall_ms FROM exchange) "
             "WHERE typeof(value) = 'integer' AND value BETWEEN 0 AND :latest",
-            {"latest": round(LATEST.timestamp() * 1000)},
+            {"latest": LATEST_MS},
         ).fetchone()[0]
         known_ms = max(known_ms, int(newest or 0))
     counters: dict[str, int] = {}

@@ -23,6 +23,7 @@ from tests.crash.older import NOTHING, Older, older, remember
 from tests.crash.recording import IS_NO_MATTER
 from tests.crash.truth import is_complete, wrong
 from tests.scenarios.site import IDENTITY, free_port
+from tests.scenarios.test_outage import toml
 
 MEMORY = Path("/dev/shm")
 PATIENCE = 30.0
@@ -158,7 +159,7 @@ class Yard:
     def list_chargers(self, count: int) -> None:
         """The configuration file names so many from now on."""
         fresh = self.place.config.with_suffix(".new")
-        fresh.write_text(toml(self.port, self.csms.url, count, self.place.store_name))
+        fresh.write_text(toml(self.port, self.csms.url, count, f"disk/{self.place.store_name}"))
         fresh.replace(self.place.config)
 
     async def reloaded(self, newcomer: Charger) -> None:
@@ -216,28 +217,6 @@ class Yard:
             raise StoryFailed(self.keeper.failure)
 
 
-def toml(port: int, csms_url: str, chargers: int, store: str) -> str:
-    listed = "".join(f'[[charger]]\nid = "CP-0{number}"\nevses = [1, 1]\n' for number in range(1, chargers + 1))
-    return f"""
-[site]
-id = "{IDENTITY}"
-[store]
-path = "disk/{store}"
-[[listener]]
-address = "127.0.0.1:{port}"
-security_profile = 0
-{listed}
-[uplink]
-url = "{csms_url}"
-identity = "{IDENTITY}"
-security_profile = 0
-[authorization]
-offline = "everyone"
-[api]
-socket = "edge.sock"
-"""
-
-
 @dataclass(frozen=True)
 class Ports:
     """Where the daemon listens, and the cloud: equal for all yards that go on with one another's stores."""
@@ -262,7 +241,7 @@ async def yard(
 ) -> AsyncIterator[Yard]:
     """Cloud and keeper are there; the daemon is down."""
     async with Csms(port=ports.csms, dedupe=True, first_transaction_id=7000) as csms:
-        here.config.write_text(toml(ports.edge, csms.url, chargers, here.store_name))
+        here.config.write_text(toml(ports.edge, csms.url, chargers, f"disk/{here.store_name}"))
         known = older(here.store)
         remember(csms, known.sessions, IDENTITY)
         keeper = Keeper(cradle, here.config, here.log, here.socket, variant, observe, afresh, command_may_fail)

@@ -10,7 +10,7 @@ import contextlib
 import json
 import signal
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Self, TypeVar
 
 from simulators.wire import Bell
@@ -46,12 +46,6 @@ class Call:
         assert self.answer is not None, f"{self.action} was not answered"
         assert self.answer[0] == 3, f"{self.action} was answered {self.answer}"
         return self.answer[2]
-
-
-def apart(call: Call) -> list[Call]:
-    """Values that waited may share a message: each for itself."""
-    entries = call.payload.get("meterValue", ())
-    return [replace(call, payload={**call.payload, "meterValue": [one]}) for one in entries] or [call]
 
 
 @dataclass

@@ -1,6 +1,7 @@
 """Charger and cloud of another make with the daemon between them, also when the cloud dies in mid-transaction."""
 
-from tests.independent.parties import TRANSACTION, NodeCharger, NodeCsms, apart
+from tests.independent.parties import TRANSACTION, NodeCharger, NodeCsms
+from tests.scenarios.apart import apart
 from tests.scenarios.site import IDENTITY, ChargerSettings, Site, configuration
 
 ONE = (ChargerSettings("CP-01", evses=(1, 1)),)
@@ -40,7 +41,7 @@ async def test_what_a_charger_says_during_an_outage_arrives_once_and_in_order(st
                 await site.until("status", lambda d: d["backlog"]["messages"] == 0)
                 await csms.until_answered("StopTransaction", 2)
 
-                got = [one for call in csms.received(*TRANSACTION) for one in apart(call)]
+                got = apart(csms.received(*TRANSACTION))
                 assert [call.action for call in got] == [call.action for call in charger.sent]
                 assert len(got) == 11
                 upstream_id = None

@@ -3,7 +3,8 @@
 import pytest
 from simulators.charger import Charger
 
-from tests.independent.parties import TRANSACTION, CommandFailed, NodeCsms, apart
+from tests.independent.parties import TRANSACTION, CommandFailed, NodeCsms
+from tests.scenarios.apart import apart
 from tests.scenarios.site import IDENTITY, ChargerSettings, Site, configuration, replace
 
 TWO = tuple(ChargerSettings(f"CP-0{number}", evses=(1, 1)) for number in (1, 2))
@@ -12,7 +13,7 @@ STATUSES = 5
 
 def assert_arrived_as_sent(csms: NodeCsms, charger: Charger, upstream: int) -> None:
     """One session, equal but for the connector and the transaction id, which are the station's."""
-    got = [one for call in csms.received(*TRANSACTION) for one in apart(call)]
+    got = apart(csms.received(*TRANSACTION))
     assert [call.action for call in got] == [one.action for one in charger.sent]
     csms_id = got[0].result["transactionId"]
     for call, one in zip(got, charger.sent, strict=True):

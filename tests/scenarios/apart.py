@@ -2,17 +2,23 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from typing import TypeVar
 
 from simulators.csms import Csms
 from simulators.ledger import Received
 
+from tests.independent.parties import Call
 
-def apart(received: Iterable[Received]) -> list[Received]:
+Message = TypeVar("Message", Received, Call)
+"""What a cloud got: ours, or one of another make."""
+
+
+def apart(received: Iterable[Message]) -> list[Message]:
     """Each entry of a MeterValues for itself, in order; all else as it came."""
     return [one for message in received for one in _entries(message)]
 
 
-def _entries(message: Received) -> Iterator[Received]:
+def _entries(message: Message) -> Iterator[Message]:
     if message.action != "MeterValues":
         yield message
         return

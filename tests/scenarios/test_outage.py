@@ -12,17 +12,17 @@ from tests.scenarios.site import IDENTITY, DaemonProcess, free_port
 TRANSACTION = ("StartTransaction", "MeterValues", "StopTransaction")
 
 
-def toml(port: int, csms_url: str) -> str:
-    chargers = "".join(f'[[charger]]\nid = "CP-0{number}"\nevses = [1, 1]\n' for number in (1, 2, 3))
+def toml(port: int, csms_url: str, chargers: int = 3, store: str = "edge.db") -> str:
+    listed = "".join(f'[[charger]]\nid = "CP-0{number}"\nevses = [1, 1]\n' for number in range(1, chargers + 1))
     return f"""
 [site]
 id = "{IDENTITY}"
 [store]
-path = "edge.db"
+path = "{store}"
 [[listener]]
 address = "127.0.0.1:{port}"
 security_profile = 0
-{chargers}
+{listed}
 [uplink]
 url = "{csms_url}"
 identity = "{IDENTITY}"

@@ -1,5 +1,6 @@
 """The findings on paper: a table of 80 columns for the terminal, one in Markdown for the documentation, and JSON."""
 
+import argparse
 import json
 import re
 import textwrap
@@ -150,6 +151,18 @@ def write(page: Path, text: str) -> None:
     """Put the text between the marks of the page. Raises OSError, or ValueError when it has none."""
     before, after = _around(page, page.read_text(encoding="utf-8"))
     page.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{after}", encoding="utf-8")
+
+
+def require_page(parser: argparse.ArgumentParser, page: Path | None, only: Sequence[str] | None, what: str) -> None:
+    """Wrong usage if `--write` cannot write, or would write a part over the whole. `what`: that the page shows."""
+    if page is None:
+        return
+    if only:
+        parser.error(f"--write puts everything that was {what} into the page: not with --only")
+    try:
+        check(page)
+    except (OSError, ValueError) as error:
+        parser.error(f"--write: {error}")
 
 
 def _around(page: Path, whole: str) -> tuple[str, str]:

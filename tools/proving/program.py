@@ -176,11 +176,5 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     )
     parser.add_argument("--write", type=Path, metavar="PAGE", help="put the figures between the marks of this page")
     options = parser.parse_args(arguments)
-    if options.write is not None and options.only:
-        parser.error("--write puts everything that was found into the page: not with --only")
-    if options.write is not None:
-        try:
-            paper.check(options.write)
-        except (OSError, ValueError) as error:
-            parser.error(f"--write: {error}")
+    paper.require_page(parser, options.write, options.only, "found")
     return options
