@@ -52,9 +52,10 @@ class Syscall:
 
 
 _COMPLETE = re.compile(r"(\d+) +(\w+)\((.*)\) += (\?|-?\d+)(?: (\w+))?")
-_BEGUN = re.compile(r"(\d+) +(\w+)\((.*?),? *<unfinished \.\.\.>$")
+_BEGUN = re.compile(r"(\d+) +(\w+)\((.*?),? *<(?:unfinished|detached) \.\.\.>$")
+"""Detached: strace itself was ended, while the process went on."""
 _RESUMED = re.compile(r"(\d+) +<\.\.\. (\w+) resumed>(.*)\) += (\?|-?\d+)(?: (\w+))?")
-_NEITHER = re.compile(r"\d+ +(\+\+\+|---|\?\?\?\?|<\.\.\. \w+ resumed> <unfinished)")
+_NEITHER = re.compile(r"\d+ +(\+\+\+|---|\?\?\?\?|\?\?\?\( <detached|<\.\.\. \w+ resumed> <unfinished)")
 
 
 def calls(trace: Path, *, may_be_cut: bool = False) -> Iterator[Syscall]:

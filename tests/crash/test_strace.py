@@ -117,3 +117,12 @@ def test_a_way_of_writing_that_is_not_modelled_is_an_error_in_the_stores_folder_
     steps(trace(f"7 copy_file_range({handle(3, '/a')}, NULL, {handle(4, '/b')}, NULL, 10, 0) = 10"))
     with pytest.raises(AssertionError, match="is not modelled"):
         steps(trace(f"7 copy_file_range({handle(3, '/disk/a')}, NULL, {handle(4, '/b')}, NULL, 10, 0) = 10"))
+
+
+def test_a_trace_may_end_while_the_process_goes_on(trace):
+    path = trace(
+        f'7 pwrite64({handle(3, "/disk/a.db")}, "{hexed("1")}", 1, 0) = 1',
+        f'7 pwrite64({handle(3, "/disk/a.db")}, "{hexed("2")}", 1, 1 <detached ...>',
+        "8 ???( <detached ...>",
+    )
+    assert [(one.thread, one.result) for one in strace.calls(path)] == [(7, 1), (7, None)]
