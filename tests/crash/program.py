@@ -13,6 +13,7 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from operator import methodcaller
+from pathlib import Path
 from typing import Any
 
 from amounts import whole
@@ -21,6 +22,7 @@ from tests.crash import strace
 from tests.crash.bites import BITES, Bite
 from tests.crash.figures import Figures, total
 from tests.crash.proof import CI, FULL, GOALS, Job, What, document, plan, quiet
+from tests.crash.replay import replay_again
 from tests.crash.stories import STORIES
 from tests.side_by_side import side_by_side
 
@@ -35,6 +37,8 @@ def main(arguments: list[str]) -> int:
     if options.list:
         _say("\n".join(str(one) for one in (*jobs, *bites)))
         return CLEAN
+    if options.again is not None:
+        return _again(options.again)
     why_not = strace.why_not()
     if why_not is not None:
         sys.stderr.write(f"tools/crash: nothing can be proven here: {why_not}\n")
@@ -74,6 +78,9 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--story", action="append", choices=STORIES, metavar="NAME", help="this one; may be repeated")
     parser.add_argument("--only", default="", metavar="TEXT", help="only parts with this in their names, see --list")
     parser.add_argument("--no-bites", action="store_true", help="leave out the daemons that are broken on purpose")
+    parser.add_argument(
+        "--again", type=_recording, metavar="FILE", help="only replay this recording, kept because something was wrong"
+    )
     parser.add_argument("--list", action="store_true", help="name the parts and end")
     parser.add_argument(
         "--processes", type=whole(1), default=os.cpu_count() or 1, help="side by side (default: %(default)s)"
@@ -84,6 +91,21 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     if not options.jobs and not options.bites:
         parser.error("nothing is left to be run: --list names the parts, and --only must be in a name")
     return options
+
+
+def _recording(written: str) -> Path:
+    path = Path(written)
+    if not path.is_file():
+        raise argparse.ArgumentTypeError(f"there is no file {written!r}")
+    return path
+
+
+def _again(recording: Path) -> int:
+    quiet()
+    figures = replay_again(recording)
+    _say(str(figures))
+    sys.stderr.writelines(f"{example}\n" for example in _examples(figures))
+    return CLEAN if figures.is_clean else WRONG
 
 
 def _chosen(options: argparse.Namespace) -> tuple[list[Job], list[Bite]]:
@@ -126,8 +148,11 @@ def _told_again(options: argparse.Namespace, one: Job | Bite, figures: Figures) 
         words += [] if given is None else [f"--{name}", str(given)]
     for story in options.story or []:
         words += ["--story", story]
-    examples = [f"  {' '.join(example.split())[:SHOWN_CHARACTERS]}" for example in figures.examples[:SHOWN_EXAMPLES]]
-    return [f"{one} IS WRONG", *examples, f"again: {shlex.join([*words, '--only', str(one)])}"]
+    return [f"{one} IS WRONG", *_examples(figures), f"again: {shlex.join([*words, '--only', str(one)])}"]
+
+
+def _examples(figures: Figures) -> list[str]:
+    return [f"  {' '.join(example.split())[:SHOWN_CHARACTERS]}" for example in figures.examples[:SHOWN_EXAMPLES]]
 
 
 def _is_wrong(one: Job | Bite, figures: Figures) -> bool:
@@ -168,6 +193,8 @@ class _Progress:
         )
         begin, end = ("\r\x1b[K", "\n" if is_wrong else "") if sys.stderr.isatty() else ("", "\n")
         sys.stderr.write(f"{begin}{line[:118]}{end}")
+        if is_wrong:  # nobody has to wait for the end of a long run to know why
+            sys.stderr.writelines(f"{example}\n" for example in _examples(figures))
         sys.stderr.flush()
 
     def clear(self) -> None:

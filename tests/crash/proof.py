@@ -17,7 +17,7 @@ from tests.crash.faults import io_errors
 from tests.crash.figures import Figures, total
 from tests.crash.kill import kill_points
 from tests.crash.recorder import record
-from tests.crash.replay import replay
+from tests.crash.replay import kept, replay
 from tests.crash.stories import STORIES
 
 
@@ -79,7 +79,12 @@ class Job:
         if self.what is What.POWER_CUTS:
             variant = "edge" if self.unchanged else None
             run = with_cradle(lambda cradle: record(story, cradle, variant=variant, failing=self.failing))
-            return replay(run, self.amount, seed=self.seed)
+            figures = replay(run, self.amount, seed=self.seed)
+            if not figures.is_clean:
+                figures.examples.insert(
+                    0, f"its recording, for tools/crash --again: {kept(run, self.amount, self.seed)}"
+                )
+            return figures
         prove = kill_points if self.what is What.KILLS else io_errors
         more = {"afresh": True, "variant": "edge"} if self.unchanged else {}
         return with_cradle(lambda cradle: prove(story, cradle, most=self.amount, part=self.part, **more))

@@ -8,12 +8,15 @@ themselves (chains, digests, counters), and every message whose answer had left 
 import asyncio
 import math
 import os
+import pickle
 import random
 import re
 import shutil
+import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, TypeAlias
 
 from tests.crash import journal
@@ -76,6 +79,20 @@ def replay(run: Run, images: int, *, seed: int = 1, until_wrong: bool = False) -
     figures.seconds = time.process_time() - began
     figures.notes["contents told apart"] = len(judge.known)
     return figures
+
+
+def kept(run: Run, images: int, seed: int) -> Path:
+    """A file with the recording: no two runs of a daemon are the same, and what was found in one must not get lost."""
+    handle, name = tempfile.mkstemp(prefix="edge-recording-", suffix=".pickle")
+    with os.fdopen(handle, "wb") as file:
+        pickle.dump((run, images, seed), file)
+    return Path(name)
+
+
+def replay_again(recording: Path) -> Figures:
+    """What `kept` has kept, replayed in the same way."""
+    run, images, seed = pickle.loads(recording.read_bytes())
+    return replay(run, images, seed=seed)
 
 
 @dataclass(frozen=True)
