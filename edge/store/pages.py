@@ -244,9 +244,11 @@ def log_damage(path: Path) -> str | None:
         wrong = next((number for number, one in enumerate(current) if not one.is_whole), None)
         if wrong is None:
             return None
-        ends = 0
+        ends, most = 0, pages.in_file + len(log.frames)
         for one in current[wrong:]:
-            ends = one.is_commit + (ends if one.is_whole else 0)
+            # Of a frame that does not fit, what it says of itself may be noise: no store has so many pages.
+            is_commit = one.is_commit and (one.is_whole or max(one.page, one.size) <= most)
+            ends = is_commit + (ends if one.is_whole else 0)
             if ends > 1:
                 return f"the write-ahead log is damaged: frame {wrong + 1} of {len(current)}"
     finally:

@@ -72,6 +72,19 @@ def test_a_frame_before_two_commits_is_damage(store):
     assert f"frame {spoilt + 1} of" in log_damage(store)
 
 
+def test_noise_in_a_frame_of_the_last_commit_is_no_commit(store):
+    """A sector may end within the header of a frame, so that its salts are right and what is before them is noise."""
+    put(store, "first")
+    before = frames(store)
+    put(store, "long " * 4000)
+    log = bytearray(log_of(store).read_bytes())
+    begin = HEADER + (frames(store) - 2) * FRAME
+    log[begin : begin + 8] = b"\xa5" * 8
+    log_of(store).write_bytes(log)
+    spoil(store, before)
+    assert log_damage(store) is None
+
+
 def test_the_last_commit_may_be_unfinished(store):
     put(store, "first")
     put(store, "second")
