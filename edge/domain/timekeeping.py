@@ -10,8 +10,7 @@ from enum import StrEnum
 
 EARLIEST = datetime(2026, 1, 1, tzinfo=UTC)
 """Before this the program did not exist."""
-LATEST = datetime(2100, 1, 1, tzinfo=UTC)
-LATEST_MS = round(LATEST.timestamp() * 1000)
+LATEST_MS = round(datetime(2100, 1, 1, tzinfo=UTC).timestamp() * 1000)
 """A later time is none."""
 
 

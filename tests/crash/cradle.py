@@ -27,6 +27,8 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 ROOT = Path(__file__).parent.parent.parent
+ENVIRONMENT = {"PYTHONPATH": f"{ROOT}:{ROOT / 'tools'}"}
+"""What the program needs beside what is there."""
 PR_SET_PTRACER = 0x59616D61
 
 
@@ -69,7 +71,7 @@ class Cradle:
     async def open(cls) -> AsyncIterator["Cradle"]:
         process = await asyncio.create_subprocess_exec(
             sys.executable, __file__, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            env=os.environ | {"PYTHONPATH": f"{ROOT}:{ROOT / 'tools'}"},
+            env=os.environ | ENVIRONMENT,
             start_new_session=True,  # Ctrl-C is for whoever opened it; it leaves when its input ends
         )  # fmt: skip
         cradle = cls(process)

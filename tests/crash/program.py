@@ -61,7 +61,7 @@ def main(arguments: list[str]) -> int:
     else:
         _show(proven, bitten, seconds)
     for one, figures in wrong.items():
-        sys.stderr.write("\n".join(_told_again(options, one, figures)) + "\n")
+        sys.stderr.write(_told_again(options, one, figures))
     return WRONG if wrong else CLEAN
 
 
@@ -104,7 +104,7 @@ def _again(recording: Path) -> int:
     quiet()
     figures = replay_again(recording)
     _say(str(figures))
-    sys.stderr.writelines(f"{example}\n" for example in _examples(figures))
+    sys.stderr.write(_examples(figures))
     return CLEAN if figures.is_clean else WRONG
 
 
@@ -140,7 +140,7 @@ def _show(proven: dict[Job, Figures], bitten: dict[Bite, Figures], seconds: floa
     )
 
 
-def _told_again(options: argparse.Namespace, one: Job | Bite, figures: Figures) -> list[str]:
+def _told_again(options: argparse.Namespace, one: Job | Bite, figures: Figures) -> str:
     """What is wrong with it, and the command that runs it again: parts are cut by how much there is of everything."""
     words = ["tools/crash", *(["--no-bites"] if isinstance(one, Job) else []), *(["--full"] if options.full else [])]
     for name in AMOUNTS:
@@ -148,11 +148,13 @@ def _told_again(options: argparse.Namespace, one: Job | Bite, figures: Figures) 
         words += [] if given is None else [f"--{name}", str(given)]
     for story in options.story or []:
         words += ["--story", story]
-    return [f"{one} IS WRONG", *_examples(figures), f"again: {shlex.join([*words, '--only', str(one)])}"]
+    return f"{one} IS WRONG\n{_examples(figures)}again: {shlex.join([*words, '--only', str(one)])}\n"
 
 
-def _examples(figures: Figures) -> list[str]:
-    return [f"  {' '.join(example.split())[:SHOWN_CHARACTERS]}" for example in figures.examples[:SHOWN_EXAMPLES]]
+def _examples(figures: Figures) -> str:
+    """A line for each."""
+    shown = (" ".join(example.split())[:SHOWN_CHARACTERS] for example in figures.examples[:SHOWN_EXAMPLES])
+    return "".join(f"  {example}\n" for example in shown)
 
 
 def _is_wrong(one: Job | Bite, figures: Figures) -> bool:
@@ -194,7 +196,7 @@ class _Progress:
         begin, end = ("\r\x1b[K", "\n" if is_wrong else "") if sys.stderr.isatty() else ("", "\n")
         sys.stderr.write(f"{begin}{line[:118]}{end}")
         if is_wrong:  # nobody has to wait for the end of a long run to know why
-            sys.stderr.writelines(f"{example}\n" for example in _examples(figures))
+            sys.stderr.write(_examples(figures))
         sys.stderr.flush()
 
     def clear(self) -> None:

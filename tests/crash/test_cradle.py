@@ -11,7 +11,7 @@ from dataclasses import asdict
 
 import pytest
 
-from tests.crash.cradle import ROOT, Order
+from tests.crash import cradle as cradle_program
 
 
 @pytest.fixture
@@ -19,8 +19,8 @@ def cradle():
     """With the end of a pipe that is read to its end when the cradle and all that it began have ended."""
     told, kept_open = os.pipe()
     process = subprocess.Popen(
-        [sys.executable, ROOT / "tests/crash/cradle.py"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0,
-        env=os.environ | {"PYTHONPATH": f"{ROOT}:{ROOT / 'tools'}"}, pass_fds=[kept_open], start_new_session=True,
+        [sys.executable, cradle_program.__file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0,
+        env=os.environ | cradle_program.ENVIRONMENT, pass_fds=[kept_open], start_new_session=True,
     )  # fmt: skip
     os.close(kept_open)
     with process, contextlib.closing(os.fdopen(told, "rb")) as until_all_have_ended:
@@ -33,7 +33,10 @@ def test_the_lives_end_with_the_cradle_when_nobody_hears_it_any_more(cradle, tmp
     process, until_all_have_ended = cradle
     nobody_reads = tmp_path / "log"
     os.mkfifo(nobody_reads)  # so that a life stands still while it opens its log
-    order = json.dumps({"number": 1, "order": asdict(Order(["--version"], str(nobody_reads)))}).encode() + b"\n"
+    order = (
+        json.dumps({"number": 1, "order": asdict(cradle_program.Order(["--version"], str(nobody_reads)))}).encode()
+        + b"\n"
+    )
     process.stdin.write(order)
     assert "begun" in json.loads(process.stdout.readline())
     process.stdout.close()

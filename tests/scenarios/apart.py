@@ -7,10 +7,8 @@ from typing import TypeVar
 from simulators.csms import Csms
 from simulators.ledger import Received
 
-from tests.independent.parties import Call
-
-Message = TypeVar("Message", Received, Call)
-"""What a cloud got: ours, or one of another make."""
+Message = TypeVar("Message")
+"""What a cloud got, ours or one of another make: a dataclass with `action` and `payload`."""
 
 
 def apart(received: Iterable[Message]) -> list[Message]:

@@ -30,7 +30,7 @@ class Run:
 INTENSITY = 1.35
 CHARGERS = (2, 2, 2, 3)
 SHORT = tuple(Run(seed, 20.0, CHARGERS[seed % len(CHARGERS)], intensity=INTENSITY) for seed in range(1, 49))
-LONG = tuple(Run(seed, 80.0, 3, intensity=INTENSITY) for seed in range(201, 202))
+LONG = (Run(201, 80.0, 3, intensity=INTENSITY),)
 """Long enough for three days without the cloud."""
 NEXT_TIME = 1000
 """From the seed of a run to that of the same run the next time."""
