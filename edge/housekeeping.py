@@ -31,7 +31,7 @@ T = TypeVar("T")
 
 LOOK_EVERY = 60.0
 LOOK_SOON = 10.0
-"""From ORANGE on: what the CSMS takes makes room that can be given back at once."""
+"""From ORANGE on: what the CSMS takes makes room that can be given back at once. And as long as nothing is known."""
 GLANCE_EVERY = 2.0
 """Seconds between looks at how much the last commit said is in use: that costs nothing."""
 RETAIN_EVERY = 3600.0
@@ -124,7 +124,8 @@ class Housekeeping:
 
     async def _wait(self) -> None:
         """Until the next look is due, or the store has grown into another level, or out of one."""
-        until = self._clock.monotonic() + (LOOK_EVERY if self._level() < Level.ORANGE else LOOK_SOON)
+        is_urgent = self.condition.fullness is None or self._level() >= Level.ORANGE
+        until = self._clock.monotonic() + (LOOK_SOON if is_urgent else LOOK_EVERY)
         while self._clock.monotonic() < until:
             await asyncio.sleep(GLANCE_EVERY)
             share = self._share()
@@ -179,7 +180,12 @@ class Housekeeping:
             reserve.hold(settings.path)
             return True
 
-        if await self._offload(keep):
+        try:
+            is_new = await self._offload(keep)
+        except OSError as error:  # how full the store is must be known all the same
+            self._log.warning("reserve_not_held", why=str(error))
+            return
+        if is_new:
             self._log.info("reserve_held", bytes=RESERVE_BYTES)
 
     # --- what goes

@@ -57,6 +57,7 @@ TELLING = frozenset(
         "end_not_stored",
         "housekeeping_failed",
         "link_closed_after_failed_commit",
+        "reserve_not_held",
         "reserve_released",
         "store_reopened",
     }

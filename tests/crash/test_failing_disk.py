@@ -3,7 +3,7 @@
 import pytest
 
 from tests.crash.cradle import Cradle
-from tests.crash.faults import IN_A_ROW, LASTING, Manner, fail
+from tests.crash.faults import IN_A_ROW, LASTING, NOW_AND_THEN, Manner, fail
 from tests.crash.figures import Figures
 from tests.crash.kill import Point
 from tests.crash.stories import STORIES
@@ -38,3 +38,9 @@ async def test_a_sync_that_fails_is_not_taken_for_one_that_worked():
     figures = await told("charging", Point(1, "fdatasync", "edge.db-wal", 8), "EIO", IN_A_ROW)
     assert figures.notes["runs with commit_failed"] == 1
     assert figures.points >= 1
+
+
+async def test_a_store_is_looked_after_also_when_its_reserve_cannot_be_made():
+    """The first sync of the folder in this life is that of the reserve."""
+    figures = await told("a store that is filling", Point(1, "fsync", ".", 1), "EDQUOT", NOW_AND_THEN)
+    assert figures.notes["runs with reserve_not_held"] == 1
