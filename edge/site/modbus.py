@@ -208,17 +208,22 @@ class TcpLine:
 
 
 def _is_decodable(packet: bytes) -> bool:
-    """False for a frame that is complete and no answer to a read: header, unit, function code, number of bytes, words.
+    """False if a frame in it is complete and no answer to a read: header, unit, function code, number of bytes, words.
 
-    pymodbus would raise in the loop's own callback, which ends in the log as a defect of ours.
+    pymodbus would raise in the loop's own callback, which ends in the log as a defect of ours. It passes over the
+    answers to other questions and looks at what comes behind them as well.
     """
-    length = int.from_bytes(packet[4:6], "big")
-    if len(packet) < 8 or len(packet) < 6 + length:
-        return True  # more of it comes
-    function_code = packet[7]
-    if length < 3 or function_code & 0x7F not in (3, 4):
-        return False
-    return function_code > 0x7F or 3 + packet[8] <= length
+    while len(packet) >= 8:
+        length = int.from_bytes(packet[4:6], "big")
+        if len(packet) < 6 + length:
+            return True  # more of it comes
+        function_code = packet[7]
+        if length < 3 or function_code & 0x7F not in (3, 4):
+            return False
+        if function_code <= 0x7F and 3 + packet[8] > length:
+            return False
+        packet = packet[6 + length :]
+    return True
 
 
 def why(error: OSError) -> str:

@@ -174,8 +174,16 @@ async def test_an_answer_to_another_function_is_wrong():
         b"\x00\x01\x00\x00\x00\x03\x01\x63\x00",
         bytes(100),
         bytes(300),
+        b"\x00\x01\x00\x00\x00\x05\x02\x04\x02\x00\x01" + b"\x00\x01\x00\x00\x00\x03\x01\x63\x00",
     ],
-    ids=["not modbus", "byte count too large", "unknown function", "zeros", "more than any answer"],
+    ids=[
+        "not modbus",
+        "byte count too large",
+        "unknown function",
+        "zeros",
+        "more than any answer",
+        "unknown function behind the answer of another unit",
+    ],
 )
 async def test_nonsense_fails_the_read_and_leaves_the_link_usable(nonsense, caplog):
     replies = [nonsense]
@@ -185,6 +193,7 @@ async def test_nonsense_fails_the_read_and_leaves_the_link_usable(nonsense, capl
 
     async with device(answer) as link:
         expected = f"{len(nonsense)} bytes came that are no answer to it" if len(nonsense) < 260 else "no answer within"
+        expected = "unit 2 answered" if nonsense[6:7] == b"\x02" else expected
         with pytest.raises((ModbusWrongAnswer, ModbusSilent), match=expected):
             await link.read(4, 0, 1, unit=1)
         assert await link.read(4, 0, 1, unit=1) == (7,)
