@@ -243,7 +243,7 @@ async def housekeeping(site: Yard) -> None:
 
 
 def has_made_room(status: dict) -> bool:
-    store = status.get("store")  # an error has none
+    store = status["store"]
     return store is not None and (store["thinned"] > VALUES // 2 or store["level"] in {"green", "yellow"})
 
 

@@ -192,11 +192,11 @@ class Yard:
             raise StoryFailed(f"edge {command} {arguments}: {answer}") from None
 
     async def shown(self, command: str, fact: Callable[[dict], object]) -> None:
-        """The console shows it."""
+        """The console shows it; an error shows nothing."""
         document: dict = {}
         try:
             async with asyncio.timeout(self.patience):
-                while not fact(document := await self.keeper.ask(command)):
+                while "error" in (document := await self.keeper.ask(command)) or not fact(document):
                     await asyncio.sleep(0.02)
         except TimeoutError:
             raise StoryFailed(f"edge {command}: {document}") from None

@@ -166,34 +166,33 @@ async def test_an_answer_to_another_function_is_wrong():
             await link.read(4, 0, 2, unit=1)
 
 
+NO_ANSWER = "%d bytes came that are no answer to it"
+
+
 @pytest.mark.parametrize(
-    "nonsense",
+    ("nonsense", "expected"),
     [
-        b"HTTP/1.1 400 Bad Request\r\n\r\n",
-        b"\x00\x01\x00\x00\x00\x07\x01\x04\x08\x00\x01\x00\x02",
-        b"\x00\x01\x00\x00\x00\x03\x01\x63\x00",
-        bytes(100),
-        bytes(300),
-        b"\x00\x01\x00\x00\x00\x05\x02\x04\x02\x00\x01" + b"\x00\x01\x00\x00\x00\x03\x01\x63\x00",
-    ],
-    ids=[
-        "not modbus",
-        "byte count too large",
-        "unknown function",
-        "zeros",
-        "more than any answer",
-        "unknown function behind the answer of another unit",
+        pytest.param(b"HTTP/1.1 400 Bad Request\r\n\r\n", NO_ANSWER % 28, id="not modbus"),
+        pytest.param(
+            b"\x00\x01\x00\x00\x00\x07\x01\x04\x08\x00\x01\x00\x02", NO_ANSWER % 13, id="byte count too large"
+        ),
+        pytest.param(b"\x00\x01\x00\x00\x00\x03\x01\x63\x00", NO_ANSWER % 9, id="unknown function"),
+        pytest.param(bytes(100), NO_ANSWER % 100, id="zeros"),
+        pytest.param(bytes(300), "no answer within", id="more than any answer"),
+        pytest.param(
+            b"\x00\x01\x00\x00\x00\x05\x02\x04\x02\x00\x01" + b"\x00\x01\x00\x00\x00\x03\x01\x63\x00",
+            "unit 2 answered",
+            id="unknown function behind the answer of another unit",
+        ),
     ],
 )
-async def test_nonsense_fails_the_read_and_leaves_the_link_usable(nonsense, caplog):
+async def test_nonsense_fails_the_read_and_leaves_the_link_usable(nonsense, expected, caplog):
     replies = [nonsense]
 
     def answer(request: bytes) -> bytes:
         return replies.pop() if replies else frame(request, b"\x04\x02\x00\x07")
 
     async with device(answer) as link:
-        expected = f"{len(nonsense)} bytes came that are no answer to it" if len(nonsense) < 260 else "no answer within"
-        expected = "unit 2 answered" if nonsense[6:7] == b"\x02" else expected
         with pytest.raises((ModbusWrongAnswer, ModbusSilent), match=expected):
             await link.read(4, 0, 1, unit=1)
         assert await link.read(4, 0, 1, unit=1) == (7,)
