@@ -16,6 +16,10 @@ from pathlib import Path
 PAGE_BYTES = 4096
 """Of the files that we make."""
 HEADER_BYTES, FRAME_HEADER_BYTES, POINTER_BYTES = 32, 24, 5
+TOLD_BYTES = 16
+"""Of a frame's header: page, size and salts."""
+SECTOR_BYTES = 512
+"""The least that a disk writes as one."""
 MAGIC = {b"\x37\x7f\x06\x82": "<", b"\x37\x7f\x06\x83": ">"}
 FILE_HEADER_BYTES = 100
 FREE_PAGE, TREE_PAGES = 2, frozenset({1, 5})
@@ -57,6 +61,14 @@ class Frame:
     @property
     def is_commit(self) -> bool:
         return self.size != 0
+
+    @property
+    def is_header_in_one_sector(self) -> bool:
+        """Page, size and salts are of one writing: a power cut tears a write between sectors, and nowhere else.
+
+        Else the salts may be new, while page and size are noise, or of a frame that stood there before.
+        """
+        return (self.offset - FRAME_HEADER_BYTES) % SECTOR_BYTES <= SECTOR_BYTES - TOLD_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,10 +256,9 @@ def log_damage(path: Path) -> str | None:
         wrong = next((number for number, one in enumerate(current) if not one.is_whole), None)
         if wrong is None:
             return None
-        ends, most = 0, pages.in_file + len(log.frames)
+        ends = 0
         for one in current[wrong:]:
-            # Of a frame that does not fit, what it says of itself may be noise: no store has so many pages.
-            is_commit = one.is_commit and (one.is_whole or max(one.page, one.size) <= most)
+            is_commit = one.is_commit and (one.is_whole or one.is_header_in_one_sector)
             ends = is_commit + (ends if one.is_whole else 0)
             if ends > 1:
                 return f"the write-ahead log is damaged: frame {wrong + 1} of {len(current)}"

@@ -72,14 +72,21 @@ def test_a_frame_before_two_commits_is_damage(store):
     assert f"frame {spoilt + 1} of" in log_damage(store)
 
 
-def test_noise_in_a_frame_of_the_last_commit_is_no_commit(store):
-    """A sector may end within the header of a frame, so that its salts are right and what is before them is noise."""
+TORN = 41
+"""The first frame whose header lies in two sectors, page and size in one, the salts in the next."""
+
+
+@pytest.mark.parametrize("left", [b"\xa5" * 8, b"\0\0\0\2" * 2], ids=["noise", "what stood there before"])
+def test_a_torn_header_in_the_last_commit_is_no_commit(store, left):
+    """The salts are right, and what is before them says that a commit ends here."""
     put(store, "first")
     before = frames(store)
-    put(store, "long " * 4000)
+    put(store, "long " * 40_000)
+    assert before < TORN < frames(store) - 1
     log = bytearray(log_of(store).read_bytes())
-    begin = HEADER + (frames(store) - 2) * FRAME
-    log[begin : begin + 8] = b"\xa5" * 8
+    begin = HEADER + TORN * FRAME
+    assert begin % 512 == 512 - 8
+    log[begin : begin + 8] = left
     log_of(store).write_bytes(log)
     spoil(store, before)
     assert log_damage(store) is None
