@@ -9,7 +9,7 @@ Formats: "Database File Format" of SQLite, 1 (file), 1.8 (pointer map), 4 (log).
 
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -170,6 +170,9 @@ class Pages:
             return self._whole(self._log, self.log.frames[newest].offset)
         return self.in_the_file(number)
 
+    def in_the_log(self, frame: Frame) -> bytes | None:
+        return None if self._log is None else self._whole(self._log, frame.offset)
+
     def in_the_file(self, number: int) -> bytes | None:
         if self._file is None or not 1 <= number <= self.in_file:
             return None
@@ -254,26 +257,39 @@ def log_damage(path: Path) -> str | None:
         if not log.has_header:
             return _unmerged(pages)
         wrong = next((number for number, one in enumerate(current) if not one.is_whole), None)
-        if wrong is None:
-            return None
-        ends = 0
-        for one in current[wrong:]:
-            is_commit = one.is_commit and (one.is_whole or one.is_header_in_one_sector)
-            ends = is_commit + (ends if one.is_whole else 0)
-            if ends > 1:
-                return f"the write-ahead log is damaged: frame {wrong + 1} of {len(current)}"
+        if wrong is not None and _is_followed(current[wrong:]):
+            return f"the write-ahead log is damaged: frame {wrong + 1} of {len(current)}"
     finally:
         pages.close()
     return None
 
 
+def _is_followed(frames: Sequence[Frame]) -> bool:
+    """Whether commits came after the first of these frames, which does not fit: two that belong together."""
+    ends = 0
+    for one in frames:
+        is_commit = one.is_commit and (one.is_whole or one.is_header_in_one_sector)
+        ends = is_commit + (ends if one.is_whole else 0)
+        if ends > 1:
+            return True
+    return False
+
+
 def _unmerged(pages: Pages) -> str | None:
     """Without a header the log may be an old one. It is not if the file lacks something of it.
 
-    Pages that a later commit gave back are not lacked: SQLite merges no page behind the file's end.
+    Pages that a later commit gave back are not lacked: SQLite merges no page behind the file's end. Nor is what a
+    commit that failed has left behind the last one (see `log_damage`). The first frame goes on from the header.
     """
-    committed = pages.log.frames[: pages.log.committed]
-    newest = {one.page for one in committed if one.is_whole and one.page <= committed[-1].size}
-    if any(pages.page(number) != pages.in_the_file(number) for number in newest):
+    frames = pages.log.frames
+    wrong = next((number for number, one in enumerate(frames) if number and not one.is_whole), len(frames))
+    if _is_followed(frames[wrong:]):
+        wrong = len(frames)
+    ends = [number for number, one in enumerate(frames[:wrong], 1) if one.is_current and one.is_whole and one.is_commit]
+    if not ends:
+        return None
+    size = frames[ends[-1] - 1].size
+    newest = {one.page: one for one in frames[: ends[-1]] if one.is_whole and one.page <= size}
+    if any(pages.in_the_log(one) != pages.in_the_file(one.page) for one in newest.values()):
         return "the write-ahead log is damaged: its header is lost"
     return None

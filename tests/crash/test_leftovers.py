@@ -120,3 +120,25 @@ def test_without_its_header_a_log_is_damaged_if_the_file_lacks_something_of_it(t
         left.write_bytes(path.read_bytes())
         log_of(left).write_bytes(b"\x5a" * HEADER + log_of(path).read_bytes()[HEADER:])
     assert (log_damage(left) is None) is is_merged
+
+
+def test_what_a_failed_commit_has_left_in_a_merged_log_is_not_lacked(tmp_path):
+    """A sync failed, a shorter commit took its place and was merged, and the log was about to be begun anew."""
+    path, failed = tmp_path / "edge.db", tmp_path / "failed.db"
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        for words in ("PRAGMA journal_mode = WAL", "PRAGMA wal_autocheckpoint = 0", "CREATE TABLE told (text TEXT)"):
+            connection.execute(words).fetchall()
+        put(path, "first")
+        failed.write_bytes(path.read_bytes())
+        log_of(failed).write_bytes(log_of(path).read_bytes())
+        before = log_of(path).stat().st_size
+        with closing(sqlite3.connect(failed, isolation_level=None)) as other:
+            other.execute("INSERT INTO told VALUES (?)", ("long " * 4000,))
+            left = log_of(failed).read_bytes()[before:]
+        put(path, "second")
+        connection.execute("PRAGMA wal_checkpoint(FULL)").fetchall()
+        log = log_of(path).read_bytes()
+    assert len(log) == before + FRAME
+    assert len(left) >= 4 * FRAME
+    log_of(path).write_bytes(b"\x5a" * HEADER + log[HEADER:] + left[FRAME:])
+    assert log_damage(path) is None
