@@ -31,7 +31,7 @@ WRONG = [
     *((crash, ["--processes", count], "1 or more") for count in NONE),
     *((bench, ["--rounds", count], "1 or more") for count in NONE),
     (bench, ["--only", "codec", "--write", "docs/performance.md"], "not with --only"),
-    (prove, ["--only", "hostile", "--write", "docs/reliability.md"], "not with --only"),
+    (prove, ["--only", "hostile", "--write", "docs/performance.md"], "hostile: begin"),
     (prove, ["--only", "luck"], "hostile"),
 ]
 
@@ -53,13 +53,13 @@ def test_wrong_usage_is_told(main, arguments, words, capsys):
     assert words in sentence
 
 
-@pytest.mark.parametrize("main", [bench, prove])
-def test_a_page_that_cannot_be_written_is_told_before_anything_runs(main, tmp_path, capsys):
+@pytest.mark.parametrize(("main", "part"), [(bench, "measured"), (prove, "simulation")])
+def test_a_page_that_cannot_be_written_is_told_before_anything_runs(main, part, tmp_path, capsys):
     assert "No such file" in refused(main, ["--write", str(tmp_path / "missing.md")], capsys)
     page = tmp_path / "page.md"
-    for text in ("nothing to write between\n", "<!-- measured: begin -->\n"):
+    for text in ("nothing to write between\n", f"<!-- {part}: begin -->\n"):
         page.write_text(text)
-        assert "measured: end" in refused(main, ["--write", str(page)], capsys)
+        assert f"{part}: end" in refused(main, ["--write", str(page)], capsys)
         assert page.read_text() == text
 
 

@@ -13,7 +13,15 @@ from benchmarks.rounds import Spread
 
 WIDTH = 80
 _NUMBER, _WHAT, _TARGET, _MEASURED = 4, 33, 9, 24
-BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
+ALL = "measured"
+"""What stands between the marks of a page that has only one pair of them."""
+
+
+def _marks(part: str) -> tuple[str, str]:
+    return f"<!-- {part}: begin -->", f"<!-- {part}: end -->"
+
+
+BEGIN, END = _marks(ALL)
 
 
 def value(measured: float, shown: Shown) -> str:
@@ -141,16 +149,17 @@ def by_number(goal: Goal) -> tuple[str, int]:
     return found[1], int(found[2])
 
 
-def check(page: Path) -> None:
+def check(page: Path, part: str = ALL) -> None:
     """Raises what `write` would raise: before hours are spent."""
     with page.open("r+", encoding="utf-8") as file:
-        _around(page, file.read())
+        _around(page, file.read(), part)
 
 
-def write(page: Path, text: str) -> None:
-    """Put the text between the marks of the page. Raises OSError, or ValueError when it has none."""
-    before, after = _around(page, page.read_text(encoding="utf-8"))
-    page.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{after}", encoding="utf-8")
+def write(page: Path, text: str, part: str = ALL) -> None:
+    """Put the text between the marks of this part of the page. Raises OSError, or ValueError when it has none."""
+    before, after = _around(page, page.read_text(encoding="utf-8"), part)
+    begin, end = _marks(part)
+    page.write_text(f"{before}{begin}\n\n{text}\n\n{end}{after}", encoding="utf-8")
 
 
 def require_page(parser: argparse.ArgumentParser, page: Path | None, only: Sequence[str] | None, what: str) -> None:
@@ -165,10 +174,11 @@ def require_page(parser: argparse.ArgumentParser, page: Path | None, only: Seque
         parser.error(f"--write: {error}")
 
 
-def _around(page: Path, whole: str) -> tuple[str, str]:
+def _around(page: Path, whole: str, part: str) -> tuple[str, str]:
     """What stands before the marks, and after them."""
-    before, begin, rest = whole.partition(BEGIN)
-    _, end, after = rest.partition(END)
+    first, last = _marks(part)
+    before, begin, rest = whole.partition(first)
+    _, end, after = rest.partition(last)
     if not begin or not end:
-        raise ValueError(f"{page} has no lines {BEGIN} and {END} to write between")
+        raise ValueError(f"{page} has no lines {first} and {last} to write between")
     return before, after

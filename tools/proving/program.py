@@ -12,7 +12,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -39,6 +38,8 @@ class Part:
     lines: list[Line]
     classes: list[tuple[str, int]] = field(default_factory=list)
     minutes: float = 0.0
+    run: str = ""
+    """At which state of the code, when, and where."""
 
 
 def main(arguments: list[str]) -> int:
@@ -55,7 +56,8 @@ def main(arguments: list[str]) -> int:
     minutes = sum(part.minutes for part in parts)
     sys.stdout.write(f"{'kept' if is_kept else 'NOT KEPT'}, {minutes:.0f} minutes\n")
     if options.write is not None:
-        paper.write(options.write, _page(parts, about(ROOT), minutes))
+        for name, part in zip(options.only or PROOFS, parts, strict=True):
+            paper.write(options.write, _page(part), name)
     return KEPT if is_kept else BROKEN
 
 
@@ -108,7 +110,19 @@ def _prove(name: str, times: int) -> Part:
     began = time.monotonic()  # noqa: TID251 - nothing here is simulated
     part = PROOFS[name](times)
     part.minutes = (time.monotonic() - began) / 60  # noqa: TID251
+    part.run = _run(part.minutes)
     return part
+
+
+def _run(minutes: float) -> str:
+    """Of which code, when, for how long and where."""
+    try:
+        code = f"at {_code()}, "
+    except CannotProve:
+        code = ""
+    machine, today = about(ROOT), time.strftime("%Y-%m-%d", time.gmtime())
+    where = ", ".join(machine[name] for name in ("Processor", "System", "Python"))
+    return f"{code}{today}, {minutes:.0f} minutes on {where}"
 
 
 def _said(tool: str, *arguments: str) -> Document:
@@ -147,18 +161,13 @@ def _table(part: Part) -> list[str]:
     return lines
 
 
-def _page(parts: Sequence[Part], machine: dict[str, str], minutes: float) -> str:
-    kept = "processor", "system", "python", "libraries"
-    lines = ["| | |", "|---|---|"]
-    lines += [f"| {name} | {what} |" for name, what in machine.items() if name.lower() in kept]
-    lines += [f"| Run | {minutes:.0f} minutes |"]
-    for part in parts:
-        lines += ["", f"### {part.name}", "", "| | Found | Goal | |", "|---|---|---|---|"]
-        lines += [
-            f"| {one.what} | {one.figure:,.0f} | {one.wanted} | {'met' if one.is_met else '**missed**'} |"
-            for one in part.lines
-        ]
-        lines += ["", "| Each | Times |", "|---|---|", *(f"| {what} | {count:,} |" for what, count in part.classes)]
+def _page(part: Part) -> str:
+    lines = [f"Run {part.run}.", "", "| | Found | Goal | |", "|---|---|---|---|"]
+    lines += [
+        f"| {one.what} | {one.figure:,.0f} | {one.wanted} | {'met' if one.is_met else '**missed**'} |"
+        for one in part.lines
+    ]
+    lines += ["", "| Each | Times |", "|---|---|", *(f"| {what} | {count:,} |" for what, count in part.classes)]
     return "\n".join(lines)
 
 
@@ -176,5 +185,9 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     )
     parser.add_argument("--write", type=Path, metavar="PAGE", help="put the figures between the marks of this page")
     options = parser.parse_args(arguments)
-    paper.require_page(parser, options.write, options.only, "found")
+    try:
+        for name in (options.only or PROOFS) if options.write is not None else ():
+            paper.check(options.write, name)
+    except (OSError, ValueError) as error:
+        parser.error(f"--write: {error}")
     return options
