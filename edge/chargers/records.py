@@ -23,8 +23,9 @@ from edge.domain.events import (
     EnergyMeasured,
     TransactionEnded,
 )
+from edge.domain.field_guide import NAMED_ONLY
 from edge.domain.ids import ChargerNo, ConnectorNo, TransactionNo, session_name
-from edge.domain.peculiarities import NAMED_ONLY, Peculiarity, Rule
+from edge.domain.peculiarities import Peculiarity, Rule
 from edge.domain.plausibility import Measured
 from edge.domain.transactions import Transaction, attribute_stop, attribute_values
 from edge.jsontypes import Payload

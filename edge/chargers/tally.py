@@ -11,8 +11,9 @@ from typing import Protocol
 import structlog
 
 from edge.chargers.refusals import Allowance
+from edge.domain.field_guide import kind_of
 from edge.domain.ids import ChargerId, Make
-from edge.domain.peculiarities import Kind, kind_of
+from edge.domain.peculiarities import Kind
 
 LOGGED_EVERY = 3600.0
 """Seconds between two lines about the same rule and charger."""

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from edge.config.connections import EXPECTED, ConnectionInvalid, parse_connection
-from edge.domain.peculiarities import NAMED_ONLY
+from edge.domain.field_guide import NAMED_ONLY
 from edge.redaction import redacted
 
 BUILT_VERSIONS: Final = ("1.6",)

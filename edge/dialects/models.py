@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
+from edge.domain.field_guide import NAMED_ONLY
 from edge.domain.ids import Make
-from edge.domain.peculiarities import NAMED_ONLY, Rule
+from edge.domain.peculiarities import Rule
 
 Trigger = Literal["each", "zero_first"]
 

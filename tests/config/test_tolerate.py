@@ -1,6 +1,6 @@
 """`tolerate` of a charger: names of the field guide, and a suggestion for those that are not."""
 
-from edge.domain.peculiarities import NAMED_ONLY
+from edge.domain.field_guide import NAMED_ONLY
 from tests.config.conftest import MINIMAL
 
 CHARGER = '[[charger]]\nid = "CP-01"\ntolerate = [%s]\n'

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.dialects import tolerances
-from edge.domain.peculiarities import DESCRIBED, Kind, Rule
+from edge.domain.field_guide import DESCRIBED
+from edge.domain.peculiarities import Kind, Rule
 from edge.ocppj.schemas import check_request
 from edge.uplink.second_try import second_try
 from tests.dialects.payloads import FROM_CHARGER, any_payload, flawed_payload

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from edge.domain.peculiarities import DESCRIBED, Rule
+from edge.domain.field_guide import DESCRIBED
+from edge.domain.peculiarities import Rule
 from tests.wire.expected import RECORDINGS
 
 WIRE = Path(__file__).parent
