@@ -79,10 +79,12 @@ class Log:
     @property
     def committed(self) -> int:
         """So many of the frames belong to commits that have an end."""
-        ends = [
-            number for number, one in enumerate(self.frames, 1) if one.is_current and one.is_whole and one.is_commit
-        ]
-        return ends[-1] if ends else 0
+        return _committed(self.frames)
+
+
+def _committed(frames: Sequence[Frame]) -> int:
+    ends = [number for number, one in enumerate(frames, 1) if one.is_current and one.is_whole and one.is_commit]
+    return ends[-1] if ends else 0
 
 
 def read_log(handle: int) -> Log:
@@ -166,9 +168,7 @@ class Pages:
     def page(self, number: int) -> bytes | None:
         """Its newest content, as SQLite would have it."""
         newest = self._newest.get(number)
-        if newest is not None and self._log is not None:
-            return self._whole(self._log, self.log.frames[newest].offset)
-        return self.in_the_file(number)
+        return self.in_the_file(number) if newest is None else self.in_the_log(self.log.frames[newest])
 
     def in_the_log(self, frame: Frame) -> bytes | None:
         return None if self._log is None else self._whole(self._log, frame.offset)
@@ -285,11 +285,8 @@ def _unmerged(pages: Pages) -> str | None:
     wrong = next((number for number, one in enumerate(frames) if number and not one.is_whole), len(frames))
     if _is_followed(frames[wrong:]):
         wrong = len(frames)
-    ends = [number for number, one in enumerate(frames[:wrong], 1) if one.is_current and one.is_whole and one.is_commit]
-    if not ends:
-        return None
-    size = frames[ends[-1] - 1].size
-    newest = {one.page: one for one in frames[: ends[-1]] if one.is_whole and one.page <= size}
+    committed = frames[: _committed(frames[:wrong])]
+    newest = {one.page: one for one in committed if one.is_whole and one.page <= committed[-1].size}
     if any(pages.in_the_log(one) != pages.in_the_file(one.page) for one in newest.values()):
         return "the write-ahead log is damaged: its header is lost"
     return None

@@ -83,7 +83,7 @@ def test_goals_stand_in_the_order_of_their_numbers():
 
 def test_findings_are_written_between_the_marks_of_the_page(tmp_path):
     page = tmp_path / "page.md"
-    page.write_text(f"Before.\n\n{paper.BEGIN}\nold\n{paper.END}\n\nAfter.\n")
+    page.write_text("Before.\n\n{}\nold\n{}\n\nAfter.\n".format(*paper.marks()))
     paper.write(page, paper.markdown({"part": a_finding()}, {"Processor": "one"}))
     text = page.read_text()
     assert text.startswith("Before.")
@@ -212,7 +212,7 @@ def test_page_is_as_it_was_when_a_part_could_not_be_measured(tmp_path, capsys, m
 
     monkeypatch.setattr(program, "PARTS", {"path": type(PARTS["path"])("", broken)})
     page = tmp_path / "page.md"
-    page.write_text(f"{paper.BEGIN}\nold\n{paper.END}\n")
+    page.write_text("{}\nold\n{}\n".format(*paper.marks()))
     assert main(["--quick", "--data", str(tmp_path), "--write", str(page)]) == 1
     assert "is as it was" in capsys.readouterr().err
     assert "old" in page.read_text()

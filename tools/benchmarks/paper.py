@@ -4,7 +4,7 @@ import argparse
 import json
 import re
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -17,11 +17,8 @@ ALL = "measured"
 """What stands between the marks of a page that has only one pair of them."""
 
 
-def _marks(part: str) -> tuple[str, str]:
+def marks(part: str = ALL) -> tuple[str, str]:
     return f"<!-- {part}: begin -->", f"<!-- {part}: end -->"
-
-
-BEGIN, END = _marks(ALL)
 
 
 def value(measured: float, shown: Shown) -> str:
@@ -158,25 +155,22 @@ def check(page: Path, part: str = ALL) -> None:
 def write(page: Path, text: str, part: str = ALL) -> None:
     """Put the text between the marks of this part of the page. Raises OSError, or ValueError when it has none."""
     before, after = _around(page, page.read_text(encoding="utf-8"), part)
-    begin, end = _marks(part)
+    begin, end = marks(part)
     page.write_text(f"{before}{begin}\n\n{text}\n\n{end}{after}", encoding="utf-8")
 
 
-def require_page(parser: argparse.ArgumentParser, page: Path | None, only: Sequence[str] | None, what: str) -> None:
-    """Wrong usage if `--write` cannot write, or would write a part over the whole. `what`: that the page shows."""
-    if page is None:
-        return
-    if only:
-        parser.error(f"--write puts everything that was {what} into the page: not with --only")
+def require_page(parser: argparse.ArgumentParser, page: Path, parts: Iterable[str] = (ALL,)) -> None:
+    """Wrong usage if `--write` cannot write these parts of the page."""
     try:
-        check(page)
+        for part in parts:
+            check(page, part)
     except (OSError, ValueError) as error:
         parser.error(f"--write: {error}")
 
 
 def _around(page: Path, whole: str, part: str) -> tuple[str, str]:
     """What stands before the marks, and after them."""
-    first, last = _marks(part)
+    first, last = marks(part)
     before, begin, rest = whole.partition(first)
     _, end, after = rest.partition(last)
     if not begin or not end:

@@ -55,7 +55,10 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--json", action="store_true", help="print JSON instead of the table")
     parser.add_argument("--write", type=Path, metavar="FILE", help="also write the findings into this page")
     options = parser.parse_args(arguments)
-    paper.require_page(parser, options.write, options.only, "measured")
+    if options.write is not None and options.only:
+        parser.error("--write puts everything that was measured into the page: not with --only")
+    if options.write is not None:
+        paper.require_page(parser, options.write)
     if options.data is not None and not (options.data.is_dir() and os.access(options.data, os.W_OK | os.X_OK)):
         parser.error(f"--data: {options.data} is no folder that can be written to")
     return options

@@ -185,9 +185,6 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     )
     parser.add_argument("--write", type=Path, metavar="PAGE", help="put the figures between the marks of this page")
     options = parser.parse_args(arguments)
-    try:
-        for name in (options.only or PROOFS) if options.write is not None else ():
-            paper.check(options.write, name)
-    except (OSError, ValueError) as error:
-        parser.error(f"--write: {error}")
+    if options.write is not None:
+        paper.require_page(parser, options.write, options.only or PROOFS)
     return options
