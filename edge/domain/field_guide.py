@@ -235,7 +235,8 @@ DESCRIBED: Mapping[Rule, Description] = {
         "meters that restart at a reboot, SAP simulator",
     ),
     Rule.REGISTER_JUMP_LEFT_OUT: _correction(
-        "More energy between two registers than the connector can deliver: the jump is not part of the session.",
+        "More energy between two registers than the connector can deliver, by 20 kWh and more: the jump is not part of "
+        "the session.",
         "shiv3, Zaptec Go 2",
     ),
     Rule.LOCAL_TIME_SENT: _correction(

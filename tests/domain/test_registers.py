@@ -174,6 +174,12 @@ def test_a_start_of_0_before_a_whole_odometer_is_no_register(session, stop, expe
     assert told(of_session(session, stop)) == expected
 
 
+@pytest.mark.parametrize(("jump_wh", "expected"), [(19_999, (20_299, [], False)), (20_000, (300, [JUMP], False))])
+def test_less_than_20_kwh_too_much_may_be_a_wrong_time_and_is_billed_as_it_was_said(jump_wh, expected):
+    session = a_session(5000, 5100, 5200, 5200 + jump_wh)
+    assert told(of_session(session, 5300 + jump_wh)) == expected
+
+
 @pytest.mark.parametrize(
     ("session", "stop", "expected"),
     [

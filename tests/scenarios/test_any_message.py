@@ -23,6 +23,8 @@ from tests.scenarios.site import ChargerSettings, Site, configuration
 from tests.simulation.world import folder_in_memory
 
 BILLING = ("StartTransaction", "StopTransaction", "MeterValues")
+# More than are asked for: while Hypothesis makes a failing example small, it takes hundreds more.
+MOST_EXAMPLES = 1_000
 MANY = {"deadline": None, "suppress_health_check": list(HealthCheck), "database": None}
 NOT_JSON = [
     "NaN",
@@ -83,7 +85,7 @@ def living(*, has_cloud: bool):
         ending, csms = asyncio.Event(), Csms() if has_cloud else None
 
         async def begin():
-            names = [f"C{number}" for number in range(100)] if has_cloud else []
+            names = [f"C{number}" for number in range(MOST_EXAMPLES)] if has_cloud else []
             if csms is not None:
                 csms.refuses_malformed = False
                 await csms.start()
