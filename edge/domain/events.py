@@ -10,6 +10,7 @@ from edge.domain.ids import ChargerTransactionId, IdToken
 
 AVAILABLE = "Available"
 CHARGING = "Charging"
+FINISHING = "Finishing"
 WHILE_CHARGING = frozenset({CHARGING, "SuspendedEV", "SuspendedEVSE"})
 """Statuses that a connector has only inside a session."""
 
@@ -28,6 +29,7 @@ class ConnectorStatusChanged:
     """0: the charger itself."""
     status: str
     error_code: str
+    at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
