@@ -10,11 +10,12 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from edge.chargers import records, refusals, starts
-from edge.chargers.records import Recorded, Said, Stored
+from edge.chargers import records, refusals, starts, stops
 from edge.chargers.refusals import RefusedText
+from edge.chargers.said import Recorded, Said
 from edge.chargers.starts import Policy, StartRecorded
 from edge.chargers.tally import FleetTally, Tally
+from edge.chargers.timing import ClockWatch
 from edge.config import Authorization, ChargerDefaults, ChargerSettings, Config
 from edge.connection import Refusal, Reply, is_worth_a_line
 from edge.dialects import tolerances
@@ -27,6 +28,7 @@ from edge.domain.connectors import MOST as MOST_CONNECTORS
 from edge.domain.events import (
     ChargerBooted,
     ConnectorStatusChanged,
+    DomainEvent,
     EnergyMeasured,
     TokenPresented,
     TransactionEnded,
@@ -42,6 +44,7 @@ from edge.ocppj.peer import CallReceived
 from edge.ocppj.schemas import Violation, check_response
 from edge.store import Connection, exchange, tokens
 from edge.store.db import CommitFailed, Store
+from edge.store.delivery import Stored
 from edge.store.exchange import Moment
 from edge.store.shares import BeyondRoom
 
@@ -109,6 +112,9 @@ class Intake:
         self.highest_connector = 0
         self.named: set[int] = set()
         """Connectors whose status was said on this connection."""
+        self._clock = ClockWatch(
+            charger_no, tally, parts.store, lambda: parts.config().site.timezone, self._count_rules
+        )
         self._looked_up_in: Config | None = None
         self._watts = plausibility.MOST_WATTS
 
@@ -143,22 +149,20 @@ class Intake:
         if isinstance(event, ChargerBooted):
             self._tally.make = Make.said(event.vendor, event.model, event.firmware)
         self._count(peculiar)
-        said = Said(
-            self._charger_no,
-            self._version,
-            call,
-            self._parts.moment(),
-            tuple(peculiar),
-            is_mended=any(rule != Rule.RESULT_NAMES_ACTION for rule in received.repairs),
-            most_watts=self._most_watts(),
-        )
+        is_mended = any(rule != Rule.RESULT_NAMES_ACTION for rule in received.repairs)
+        at = self._parts.moment()
+        said = Said(self._charger_no, self._version, call, at, tuple(peculiar), is_mended, self._most_watts())
+        self._clock.heard(event, at)
+        return await self._record_event(said, event)
+
+    async def _record_event(self, said: Said, event: DomainEvent | None) -> Reply:
         match event:
             case TransactionStarted():
                 return await self._start(said, event)
             case EnergyMeasured():
                 return await self._record(lambda db: records.record_values(db, said, event))
             case TransactionEnded():
-                return await self._record(lambda db: records.record_stop(db, said, event))
+                return await self._record(lambda db: stops.record_stop(db, said, event))
             case ConnectorStatusChanged():
                 if event.connector <= MOST_CONNECTORS:
                     self.highest_connector = max(self.highest_connector, event.connector)
@@ -169,6 +173,7 @@ class Intake:
             case TokenPresented():
                 return await self._authorize(said, event)
             case ChargerBooted():
+                self._clock.booted()
                 interval = self._parts.defaults.heartbeat_interval
                 answer = replies.boot(authorization.ACCEPTED, said.at.wall, interval)
                 return await self._record(lambda db: records.record_boot(db, said, event, answer))
@@ -299,8 +304,8 @@ class Intake:
         self._count_rules(recorded.rules)
         if recorded.new_connectors:
             self._parts.on_connectors(recorded.new_connectors)
-        if recorded.stored is not None:
-            self._parts.on_stored(recorded.stored)
+        for stored in recorded.stored:
+            self._parts.on_stored(stored)
 
     def _count(self, peculiar: Iterable[Peculiarity]) -> None:
         self._count_rules([one.rule for one in peculiar])

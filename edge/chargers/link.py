@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import structlog
 from websockets.asyncio.server import ServerConnection
 
-from edge.chargers import commissioning
+from edge.chargers import commissioning, endings
 from edge.chargers.commands import CommandQueue
 from edge.chargers.commands import Said as SaidToCharger
 from edge.chargers.demand import demand_values
@@ -300,6 +300,10 @@ class ChargerLink:
             cause_seq=said.cause,
             answer=None if said.answer is None else dialect.without_secrets(said.action, said.answer),
         )
+        is_accepted = None if said.answer is None else dialect.is_stop_accepted(said.action, said.answer)
+        if is_accepted is not None and (tx_no := said.transaction) is not None:
+            at = self._parts.moment()
+            self._parts.store.defer(partial(endings.stop_answered, tx_no=tx_no, is_accepted=is_accepted, at=at))
 
     def _append(self, kind: Kind, text: str, **columns: Any) -> None:
         if self.charger_no is None:

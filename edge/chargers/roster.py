@@ -10,9 +10,11 @@ import structlog
 
 from edge.chargers.link import ChargerLink
 from edge.chargers.refusals import Allowance
+from edge.domain.clocks import Offset
 from edge.domain.ids import ChargerId, ChargerNo, Make, TransactionNo
 from edge.domain.ports import ChargerOffline, Clock, Urgency
 from edge.jsontypes import Payload
+from edge.store.charger_clocks import UNKNOWN, KnownClock
 
 PENDING_AT_MOST = 16
 """Links of chargers that nobody has adopted (decided.md)."""
@@ -49,6 +51,8 @@ class Presence:
     logged_at: dict[str, float] = field(default_factory=dict)
     refused_kept: Allowance = field(default_factory=Allowance)
     heard: dict[str, int] = field(default_factory=dict)
+    clock_offsets: tuple[Offset, ...] = ()
+    clock: KnownClock = UNKNOWN
     written: Counter[str] = field(default_factory=Counter)
     """Configuration keys that were written after a boot and have not been read back since, by how often."""
 

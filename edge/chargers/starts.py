@@ -4,9 +4,11 @@ A start is on disk before anyone is asked; `intake.py` submits these units and a
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from edge.chargers.records import Notes, Recorded, Said, Stored, connector_named, row_of, take_extra
+from edge.chargers import endings, figures, timing
+from edge.chargers.records import connector_named
+from edge.chargers.said import Notes, Recorded, Said, row_of, take_extra
 from edge.dialects.v16 import replies, station
 from edge.domain import authorization, plausibility
 from edge.domain.authorization import Decision, OfflinePolicy, Source, UplinkState, Verdict
@@ -17,7 +19,20 @@ from edge.domain.plausibility import Measured
 from edge.domain.transactions import OLDEST_BELIEVED_YEAR, start_key
 from edge.jsontypes import Payload
 from edge.ocppj.frames import encode_json, result_text
-from edge.store import Connection, boots, connectors, delivery, exchange, measured, remote_starts, tokens, transactions
+from edge.store import (
+    Connection,
+    boots,
+    charger_clocks,
+    connectors,
+    delivery,
+    exchange,
+    measured,
+    remote_starts,
+    tokens,
+    transactions,
+)
+from edge.store import figures as store_figures
+from edge.store.delivery import Stored
 from edge.store.exchange import Kind, NewExchange
 from edge.store.transactions import NewTransaction
 
@@ -43,6 +58,10 @@ class Policy:
     """Where the ids given to chargers begin, when the store is new."""
 
 
+RIVALS_AT_MOST = 4
+"""Sessions that may be open on one connector because their starts came out of order; the next one ends them."""
+
+
 def record_start(connection: Connection, said: Said, started: TransactionStarted, policy: Policy) -> StartRecorded:
     """A StartTransaction: known by its key when it is a repetition, else a new transaction with its evidence."""
     notes = Notes()
@@ -58,6 +77,9 @@ def record_start(connection: Connection, said: Said, started: TransactionStarted
     connector, numbered = connector_named(connection, said.charger, conn)
     remote = remote_starts.take(connection, said.charger, conn, started.token, said.at.wall_ms)
     decision = _decide(connection, started.token, policy, said) if remote is None else _remotely(remote)
+    before = None if connector is None else measured.last(connection, connector.no)
+    meter_start = figures.of_start(connection, said, started.meter_start_wh, before, notes)
+    started_at, moving = timing.of_start(connection, said, started.at, notes)
     charger_tx = ChargerTransactionId(str(boots.next_number(connection, "charger_tx", policy.transaction_id_base)))
     seq = exchange.peek_seq(connection)
     new = NewTransaction(
@@ -68,27 +90,21 @@ def record_start(connection: Connection, said: Said, started: TransactionStarted
         charger_tx=charger_tx,
         start_key=key,
         id_token=started.token,
-        started_at=started.at or said.at.wall,
-        meter_start_wh=started.meter_start_wh,
+        started_at=started_at,
+        meter_start_wh=meter_start,
         remote_start=remote is not None,
         started_offline=policy.uplink is not UplinkState.UP,
     )
     if connector is None:
-        take_extra(connection, said)
-        refused = Decision(Verdict.REFUSE, authorization.INVALID, Source.POLICY)
-        answer = replies.start(charger_tx, refused.status)
-        row = row_of(said, notes, answer=result_text(said.call.message_id, answer), relay=True)
-        delivery.park_orphan(connection, new, row, "no_connector", "the start names no connector of the charger")
-        found = transactions.by_start_key(connection, key)
-        assert found is not None
-        transactions.decided(connection, found[0], refused.status, refused.source, said.at.wall_ms)
-        return StartRecorded(found[0], charger_tx, seq, refused, Recorded(answer, rules=(Rule.START_ON_CONNECTOR_0,)))
+        return _orphan(connection, said, new, notes)
 
-    older = transactions.open_on(connection, connector.no)
-    if older is not None:
-        take_extra(connection, said)
-        notes.add(Rule.START_WHILE_OPEN, f"{session_name(older.no)} on this connector has not ended")
+    ended = _end_older(connection, said, started, connector, notes)
+    new = replace(new, begin_seq=exchange.peek_seq(connection))
     tx_no = transactions.begin(connection, new)
+    if moving is not None:
+        charger_clocks.move(connection, tx_no, moving)
+    if meter_start != started.meter_start_wh:
+        store_figures.mark_odd(connection, tx_no, Rule.METER_START_UNKNOWN)
     notes.add_all(_compared(connection, said, connector, started, tx_no))
     is_decided = decision.verdict is not Verdict.ASK
     answer = replies.start(charger_tx, decision.status)
@@ -100,12 +116,57 @@ def record_start(connection: Connection, said: Said, started: TransactionStarted
         relay=True,
         answer=result_text(said.call.message_id, answer) if is_decided else None,
     )
-    exchange.append(connection, row)
+    seq = exchange.append(connection, row)
+    if Rule.START_OUT_OF_ORDER in notes.rules():
+        here = transactions.all_open_on(connection, connector.no)
+        endings.are_rivals(connection, [one.no for one in here], seq, said.at.wall_ms)
     if is_decided:
         transactions.decided(connection, tx_no, decision.status, decision.source, said.at.wall_ms)
-    stored = Stored(connector.no, delivery.Waiting(seq, is_start_or_stop=True))
-    recorded = Recorded(answer, stored, rules=notes.rules(), new_connectors=numbered)
+    begun = Stored(connector.no, delivery.Waiting(seq, is_start_or_stop=True))
+    rules = (*notes.rules(), *[str(Rule.STOP_NEVER_CAME)] * len(ended))
+    recorded = Recorded(answer, (*ended, begun), rules=rules, new_connectors=numbered)
     return StartRecorded(tx_no, charger_tx, seq, decision, recorded)
+
+
+def _orphan(connection: Connection, said: Said, new: NewTransaction, notes: Notes) -> StartRecorded:
+    """It names no connector of its charger: refused, and kept where `edge queue` shows it."""
+    take_extra(connection, said)
+    refused = Decision(Verdict.REFUSE, authorization.INVALID, Source.POLICY)
+    assert new.charger_tx is not None
+    assert new.start_key is not None
+    answer = replies.start(new.charger_tx, refused.status)
+    row = row_of(said, notes, answer=result_text(said.call.message_id, answer), relay=True)
+    delivery.park_orphan(connection, new, row, "no_connector", "the start names no connector of the charger")
+    found = transactions.by_start_key(connection, new.start_key)
+    assert found is not None
+    transactions.decided(connection, found[0], refused.status, refused.source, said.at.wall_ms)
+    recorded = Recorded(answer, rules=(Rule.START_ON_CONNECTOR_0,))
+    return StartRecorded(found[0], new.charger_tx, new.begin_seq, refused, recorded)
+
+
+def _end_older(
+    connection: Connection,
+    said: Said,
+    started: TransactionStarted,
+    connector: connectors.Connector,
+    notes: Notes,
+) -> tuple[Stored, ...]:
+    """What was open on this connector gets a stop from us, with the rows before that of the start (E.9, 2).
+
+    Unless it is this start that is the older one: then it comes from a queue, and so may its stop.
+    """
+    endings.is_replaced(connection, connector.no, exchange.peek_seq(connection), said.at.wall_ms)
+    found = []
+    while (older := transactions.open_on(connection, connector.no)) is not None:
+        take_extra(connection, said)
+        rivals = len(transactions.all_open_on(connection, connector.no))
+        if rivals < RIVALS_AT_MOST and endings.is_before(connection, said, started.at, older):
+            notes.add(Rule.START_OUT_OF_ORDER, f"{session_name(older.no)} on this connector has begun after this one")
+            break
+        notes.add(Rule.START_WHILE_OPEN, f"{session_name(older.no)} on this connector has not ended")
+        stored = endings.next_has_started(connection, said, older, started.at, started.meter_start_wh)
+        found += [] if stored is None else [stored]
+    return tuple(found)
 
 
 def _compared(

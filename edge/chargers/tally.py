@@ -11,9 +11,11 @@ from typing import Protocol
 import structlog
 
 from edge.chargers.refusals import Allowance
+from edge.domain.clocks import Offset
 from edge.domain.field_guide import kind_of
 from edge.domain.ids import ChargerId, Make
 from edge.domain.peculiarities import Kind
+from edge.store.charger_clocks import KnownClock
 
 LOGGED_EVERY = 3600.0
 """Seconds between two lines about the same rule and charger."""
@@ -36,6 +38,9 @@ class Tally(Protocol):
     """Rule → monotonic time of the last line about it."""
     refused_kept: Allowance
     """What may still be kept of its refused texts."""
+    clock_offsets: tuple[Offset, ...]
+    """How its clock differed from ours in the last messages."""
+    clock: KnownClock
     heard: dict[str, int]
     """Message id → hash of the text of its last use, on this connection or an earlier one."""
 

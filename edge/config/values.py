@@ -153,7 +153,7 @@ class Sessions:
     wait_available: Annotated[Patience, LIVE] = 300
     """Seconds from "connector available, no stop" to concluding that the session ended."""
     wait_boot: Annotated[Patience, LIVE] = 600
-    """The same after a charger's reboot."""
+    """Seconds after a reboot before the connector is asked for its status; a reboot alone ends nothing."""
     hold: Annotated[Patience, LIVE] = 900
     """Seconds that a concluded stop waits for a late real one before it goes up."""
 

@@ -131,7 +131,7 @@ DESCRIBED: Mapping[Rule, Description] = {
     ),
     Rule.STOP_WITHOUT_TOKEN: _finding("Nobody knows who stopped.", "open-ocpp and solidstudio (remote stop)"),
     Rule.START_WHILE_OPEN: _finding(
-        "A start on a connector whose session has not ended: both are kept, the older one stays open.",
+        "A start on a connector whose session has not ended: that one gets a stop from us first.",
         "chargers that lost a stop, fuzzers",
     ),
     Rule.START_REUSES_KEY: _finding(
@@ -142,7 +142,9 @@ DESCRIBED: Mapping[Rule, Description] = {
         "counts, the other is kept.",
         "fuzzers",
     ),
-    Rule.BOOT_WHILE_OPEN: _finding("A boot while a session is open: it stays open.", "Grizzl-E, any power cut"),
+    Rule.BOOT_WHILE_OPEN: _finding(
+        "A boot while a session is open: it is in doubt until its connector says more.", "Grizzl-E, any power cut"
+    ),
     Rule.AVAILABLE_WHILE_OPEN: _finding(
         "The connector says Available while its session is open.", "shiv3 (its stop is still queued), Hager, EVBox"
     ),
@@ -214,6 +216,29 @@ DESCRIBED: Mapping[Rule, Description] = {
     Rule.SERIAL_CHANGED: _finding(
         "Another serial than before under the same identity: an exchanged box, or two devices with one identity.",
         "exchanged and cloned chargers",
+    ),
+    Rule.CLOCK_IS_OFF: _finding(
+        "The charger's clock differs from ours by more than five seconds, and not by the site's time zone.", "various"
+    ),
+    Rule.STOP_NEVER_CAME: _finding(
+        "The session ended without a stop: it was concluded on evidence, and the CSMS was told so.",
+        "Fronius Wattpilot, Hager Witty, Grizzl-E, EVBox",
+    ),
+    Rule.STOP_CAME_LATE: _finding(
+        "The real stop came after the concluded one had been sent, and agrees with it: kept, not sent.", "various"
+    ),
+    Rule.STOP_CONTRADICTS: _finding(
+        "The real stop came after the concluded one had been sent, and says another energy or time: kept, not sent; a "
+        "person has to look at the bill.",
+        "various",
+    ),
+    Rule.SESSION_WENT_ON: _finding(
+        "A session that had been concluded, and whose stop had been sent, went on: the rest is a session of its own.",
+        "OpenEVSE (resumes after a power cut)",
+    ),
+    Rule.START_OUT_OF_ORDER: _finding(
+        "A start that is older than the session that is open on its connector: it ends nothing.",
+        "chargers that replay their queue after a new session has begun",
     ),
     Rule.METER_START_UNKNOWN: _correction(
         "A start with a negative register, or with the largest that a number holds: the connector's last register "

@@ -14,7 +14,7 @@ from itertools import pairwise
 from operator import attrgetter
 from typing import assert_never
 
-from edge.domain.events import AVAILABLE, CHARGING
+from edge.domain.events import AVAILABLE, CHARGING, FINISHING
 from edge.domain.pieces import FLAP_MS, Kind, Piece, Span, State, split, without_flaps
 from edge.domain.stillness import Value, flowing, register_patience_ms, still_watts, with_flow, with_stillness
 
@@ -104,12 +104,11 @@ class Account:
     """When the last one ended; None also when it goes on."""
 
 
-_FINISHING = "Finishing"
 _BY_STATUS = {
     CHARGING: Kind.CHARGING,
     "SuspendedEV": Kind.PAUSED_BY_CAR,
     "SuspendedEVSE": Kind.PAUSED_BY_SITE,
-    _FINISHING: Kind.IDLE,
+    FINISHING: Kind.IDLE,
 }
 """All others are interruptions, also words that 1.6 does not know."""
 _NOT_YET = frozenset({AVAILABLE, "Preparing", "Reserved"})
@@ -145,7 +144,7 @@ def _is_of_another(session: Session, seen: Observation) -> bool:
     if session.followed_ms is not None and seen.at_ms >= session.followed_ms:
         return True
     is_early = seen.at_ms < session.started_ms - FLAP_MS
-    return is_early and isinstance(seen, StatusSeen) and seen.status in ("SuspendedEV", _FINISHING)
+    return is_early and isinstance(seen, StatusSeen) and seen.status in ("SuspendedEV", FINISHING)
 
 
 def _end(session: Session, ordered: Iterable[Observation]) -> tuple[int, bool]:
@@ -157,8 +156,8 @@ def _end(session: Session, ordered: Iterable[Observation]) -> tuple[int, bool]:
     for seen in ordered:
         if not isinstance(seen, StatusSeen):
             continue
-        if seen.at_ms <= ended_ms or seen.status == _FINISHING:
-            is_there = seen.status == _FINISHING
+        if seen.at_ms <= ended_ms or seen.status == FINISHING:
+            is_there = seen.status == FINISHING
         elif seen.status in _NOT_YET or seen.status == "Unavailable" or (is_there and seen.status != "Faulted"):
             return (min(seen.at_ms, session.now_ms) if is_there else ended_ms), False
     if not is_there:

@@ -96,7 +96,14 @@ class Rule(StrEnum):
     ACTION_UNKNOWN = "action_unknown"
     ACTION_OF_CSMS = "action_of_csms"
     SERIAL_CHANGED = "serial_changed"
-    # Corrections, decided and not applied yet: registers (edge/domain/registers.py) and times (edge/domain/clocks.py).
+    CLOCK_IS_OFF = "clock_is_off"
+    # Sessions whose stop never came (edge/domain/reconciliation.py).
+    STOP_NEVER_CAME = "stop_never_came"
+    STOP_CAME_LATE = "stop_came_late"
+    STOP_CONTRADICTS = "stop_contradicts"
+    SESSION_WENT_ON = "session_went_on"
+    START_OUT_OF_ORDER = "start_out_of_order"
+    # Corrections: registers (edge/domain/registers.py) and times (edge/domain/clocks.py).
     METER_START_UNKNOWN = "meter_start_unknown"
     START_REGISTER_PLACEHOLDER = "start_register_placeholder"
     METER_STOP_UNKNOWN = "meter_stop_unknown"

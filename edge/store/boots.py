@@ -18,11 +18,19 @@ HIGHEST_ELSE = 2**40
 
 
 def begin(connection: sqlite3.Connection, wall: datetime, mono_ms: int, trust: str) -> int:
-    """A new boot; its number. `trust`: who vouches for the wall clock (`domain/timekeeping.py`)."""
+    """A new boot; its number. `trust`: who vouches for the wall clock (`domain/timekeeping.py`).
+
+    How long the one before is known to have lived is kept, for `outages.py`: it may have had no time to say so.
+    """
     row = connection.execute(
         "INSERT INTO boot (started_wall_ms, started_mono_ms, trust) VALUES (:wall, :mono, :trust) RETURNING boot_no",
         {"wall": round(wall.timestamp() * 1000), "mono": mono_ms, "trust": trust},
     ).fetchone()
+    connection.execute(
+        "INSERT OR REPLACE INTO meta (key, value) SELECT 'alive_until:' || :boot, value FROM meta "
+        "WHERE key IN ('last_wall_ms', 'csms_wall_ms') AND typeof(value) = 'integer' ORDER BY value DESC LIMIT 1",
+        {"boot": row[0]},
+    )
     return int(row[0])
 
 

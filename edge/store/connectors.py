@@ -36,6 +36,10 @@ class Charger:
     """One that was said since under its identity, until a person acknowledges it (`edge adopt`)."""
     other_serial_wall_ms: int | None
     last_seen_wall_ms: int | None
+    clock: str | None = None
+    """What kind of clock it has (`edge/domain/clocks.py`); None: not known."""
+    clock_offset_ms: int | None = None
+    """By how much it is ahead of ours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +59,8 @@ class Connector:
 
 _CHARGER = (
     "SELECT charger_no, id, state, origin, version, vendor, model, serial, firmware, boot_wall_ms, connectors, "
-    "secret_hash, last_seq, replaced_by, own_serial, other_serial, other_serial_wall_ms, last_seen_wall_ms FROM charger"
+    "secret_hash, last_seq, replaced_by, own_serial, other_serial, other_serial_wall_ms, last_seen_wall_ms, "
+    "clock, clock_offset_ms FROM charger"
 )
 _CONNECTOR = (
     "SELECT c.connector_no, c.charger_no, g.id, c.evse, c.conn, c.up16_connector, c.wish, c.status, c.status_wall_ms "

@@ -8,6 +8,7 @@ import json
 import sqlite3
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from edge.domain.ids import ConnectorNo, CsmsTransactionId, TransactionNo, UpstreamConnector
 from edge.jsontypes import Payload
@@ -23,6 +24,13 @@ class Waiting:
 
     seq: int
     is_start_or_stop: bool
+
+
+class Stored(NamedTuple):
+    """A row that was stored just now, and waits for the CSMS."""
+
+    connector: ConnectorNo
+    waiting: Waiting
 
 
 START_OR_STOP = frozenset({"StartTransaction", "StopTransaction"})

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import IntEnum
+from itertools import islice
 
 from edge.domain.ids import ConnectorNo, TransactionNo
 from edge.jsontypes import JsonValue
@@ -21,6 +22,8 @@ from edge.store.capacity import Level
 
 READ_AS = "read_as"
 """Member of a note: the payload of a text that had to be repaired before it was JSON."""
+PUT = "put"
+"""Member of a note: what the CSMS gets in place of what the charger said (`put_right`)."""
 ONLY_COPY = '"only_copy":true'
 """Stands in the notes of a start or a stop that was refused: its charger may have dropped it, so it stays for long."""
 STATION = 0
@@ -50,6 +53,8 @@ class Moment:
     boot_no: int
     wall: datetime
     mono_ms: int
+    is_known: bool = True
+    """Whether somebody vouches for the wall clock."""
 
     @property
     def wall_ms(self) -> int:
@@ -255,6 +260,15 @@ def payload(row: Exchange) -> dict[str, JsonValue]:
     return found if isinstance(found, dict) else {}
 
 
+def put_right(row: Exchange) -> dict[str, int]:
+    """What the CSMS gets in place of what the charger said: `meter_start_wh`, `meter_stop_wh`, `shift_ms`."""
+    found: dict[str, int] = {}
+    if row.notes is not None and f'"{PUT}":' in row.notes:
+        for note in json.loads(row.notes):
+            found |= note.get(PUT, {})
+    return found
+
+
 def payload_text(row: Exchange) -> str:
     """The payload written in our own compact way: equal payloads give equal texts."""
     return encode_json(payload(row))
@@ -283,6 +297,16 @@ def of_transaction(connection: sqlite3.Connection, tx_no: TransactionNo, last_se
 def of_peer(connection: sqlite3.Connection, last_seq: int | None) -> Iterator[Exchange]:
     """A charger's rows, newest first, from `last_seq` on."""
     return _walk(connection, last_seq, by_tx=None)
+
+
+def bounded(rows: Iterator[Exchange], most_rows: int, most_characters: int) -> Iterator[Exchange]:
+    """The first of them: no more rows, and no more of their text, than somebody can wait for."""
+    characters = 0
+    for row in islice(rows, most_rows):
+        characters += len(row.text)
+        if characters > most_characters:
+            return
+        yield row
 
 
 def _walk(connection: sqlite3.Connection, seq: int | None, *, by_tx: TransactionNo | None) -> Iterator[Exchange]:

@@ -3,11 +3,13 @@
 import json
 import sqlite3
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
-from edge.domain.ids import TransactionNo
+from edge.domain.ids import ChargerNo, ConnectorNo, TransactionNo
+from edge.domain.reconciliation import Doubt
 from edge.jsontypes import Payload
-from edge.store import exchange
+from edge.store import endings, exchange
 from edge.store.exchange import Exchange, Kind
 
 QUEUE_AT_MOST = 500
@@ -23,6 +25,8 @@ class Backlog:
 @dataclass(frozen=True, slots=True)
 class Session:
     tx_no: TransactionNo
+    charger_no: ChargerNo
+    connector_no: ConnectorNo | None
     state: str
     charger: str
     evse: int | None
@@ -53,6 +57,23 @@ class Session:
     dropped_rows: int
     thinned: int
     """Meter values left out because the store was filling."""
+    doubt: Doubt | None
+    """Why it may have ended, or was taken to have ended, without its stop."""
+    end_rule: str | None
+    continues: int | None
+    """The session that we had ended, and of which this is the rest."""
+    goes_on_as: int | None
+    late_stop_seq: int | None
+    """The real stop that came after ours."""
+    is_contradicted: bool
+    """By that one."""
+    figures: str | None
+    idle_ms: int | None
+
+    @property
+    def concluded_ms(self) -> int | None:
+        """Since when people are told that it has ended, although its stop has not come."""
+        return None if self.doubt is None else self.doubt.concluded_ms
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,20 +101,24 @@ class Attempted:
 
 
 _SESSION = (
-    "SELECT tx.tx_no, tx.state, g.id, c.evse, c.conn, c.up16_connector, tx.id_token, tx.charger_tx, tx.upstream_tx, "
+    "SELECT tx.tx_no, tx.charger_no, tx.connector_no, tx.state, g.id, c.evse, c.conn, c.up16_connector, "
+    "tx.id_token, tx.charger_tx, tx.upstream_tx, "
     "tx.remote_start, tx.started_wall_ms, tx.ended_wall_ms, tx.meter_start_wh, tx.meter_stop_wh, tx.end_reason, "
     "tx.started_offline, tx.decision, tx.decision_source, tx.decided_wall_ms, tx.csms_verdict, "
     "tx.csms_verdict_wall_ms, tx.rows, tx.acked_rows, tx.acked_seq, tx.parked_seq, tx.last_seq, tx.begin_seq, "
-    "tx.dropped_seq, tx.dropped_rows, tx.thinned "
+    "tx.dropped_seq, tx.dropped_rows, tx.thinned, tx.doubt, tx.end_rule, tx.continues, "
+    "(SELECT rest.tx_no FROM tx rest WHERE rest.continues = tx.tx_no), "
+    "tx.late_stop_seq, tx.contradicted_wall_ms IS NOT NULL, tx.figures, tx.idle_ms "
     "FROM tx JOIN charger g USING (charger_no) LEFT JOIN connector c USING (connector_no) "
     "WHERE tx.kind = 'transaction'"
 )
+_FIELDS = tuple(field.name for field in fields(Session))
 
 
 def _session(row: tuple[object, ...]) -> Session:
-    values = list(row)
-    values[9], values[15] = bool(values[9]), bool(values[15])
-    return Session(*values)  # type: ignore[arg-type]  # a STRICT table keeps its types
+    values: dict[str, Any] = dict(zip(_FIELDS, row, strict=True))
+    values |= {name: bool(values[name]) for name in ("remote_start", "started_offline", "is_contradicted")}
+    return Session(**{**values, "doubt": endings.read(values["doubt"])})
 
 
 def backlog(connection: sqlite3.Connection) -> Backlog:
@@ -110,7 +135,8 @@ def sessions(
 ) -> list[Session]:
     """Newest first."""
     rows = connection.execute(
-        f"{_SESSION} AND (:open = 0 OR tx.state = 'open') AND (:charger IS NULL OR g.id = :charger) "
+        f"{_SESSION} AND (:open = 0 OR tx.state = 'open' AND json_extract(tx.doubt, '$.concluded_ms') IS NULL) "
+        "AND (:charger IS NULL OR g.id = :charger) "
         "AND (:since IS NULL OR tx.started_wall_ms >= :since OR tx.state = 'open') "
         "ORDER BY tx.tx_no DESC LIMIT :limit",
         {"open": int(only_open), "charger": charger, "since": since_ms, "limit": SESSIONS_AT_MOST},
@@ -127,7 +153,8 @@ def open_sessions(connection: sqlite3.Connection) -> dict[int, TransactionNo]:
     """Open transaction of the present charger, by connector number of ours."""
     rows = connection.execute(
         "SELECT tx.connector_no, tx.tx_no FROM tx JOIN connector c USING (connector_no) "
-        "WHERE tx.state = 'open' AND tx.kind = 'transaction' AND c.charger_no = tx.charger_no ORDER BY tx.tx_no"
+        "WHERE tx.state = 'open' AND tx.kind = 'transaction' AND c.charger_no = tx.charger_no "
+        "AND json_extract(tx.doubt, '$.concluded_ms') IS NULL ORDER BY tx.tx_no"
     )
     return {int(connector): TransactionNo(tx) for connector, tx in rows}
 
@@ -145,7 +172,10 @@ def without_session(connection: sqlite3.Connection, since_ms: int) -> list[int]:
 
 
 def count_open(connection: sqlite3.Connection) -> int:
-    row = connection.execute("SELECT count(*) FROM tx WHERE state = 'open' AND kind = 'transaction'").fetchone()
+    row = connection.execute(
+        "SELECT count(*) FROM tx WHERE state = 'open' AND kind = 'transaction' "
+        "AND json_extract(doubt, '$.concluded_ms') IS NULL"
+    ).fetchone()
     return int(row[0])
 
 
@@ -237,6 +267,16 @@ def parked(connection: sqlite3.Connection) -> list[tuple[int, str, str, int]]:
             "FROM delivery WHERE state = 'parked' ORDER BY seq LIMIT 20"
         )
     )
+
+
+def contradicted(connection: sqlite3.Connection, since_ms: int) -> list[tuple[TransactionNo, str, int]]:
+    """(Session, charger, when) of late stops since then that contradict the one that the CSMS got from us."""
+    rows = connection.execute(
+        "SELECT tx.tx_no, g.id, tx.contradicted_wall_ms FROM tx JOIN charger g USING (charger_no) "
+        "WHERE tx.contradicted_wall_ms >= :since ORDER BY tx.tx_no LIMIT 20",
+        {"since": since_ms},
+    )
+    return [(TransactionNo(tx_no), charger, at) for tx_no, charger, at in rows]
 
 
 def observed_ms(connection: sqlite3.Connection, seq: int) -> int | None:

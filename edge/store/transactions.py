@@ -55,7 +55,7 @@ def _transaction(row: tuple[object, ...]) -> Transaction:
         charger_tx=charger_tx,  # type: ignore[arg-type]
         id_token=id_token,  # type: ignore[arg-type]
         is_open=state == "open",
-        started_at=None if started_ms is None else datetime.fromtimestamp(started_ms / 1000, UTC),  # type: ignore[operator]
+        started_at=None if started_ms is None else instant(started_ms),  # type: ignore[arg-type]
         meter_start_wh=meter_start,  # type: ignore[arg-type]
     )
 
@@ -89,14 +89,29 @@ def begin(connection: sqlite3.Connection, new: NewTransaction) -> TransactionNo:
     return TransactionNo(row[0])
 
 
-def wall_ms(instant: datetime | None) -> int | None:
-    return None if instant is None else round(instant.timestamp() * 1000)
+def wall_ms(at: datetime | None) -> int | None:
+    return None if at is None else round(at.timestamp() * 1000)
+
+
+def instant(at_ms: int) -> datetime:
+    return datetime.fromtimestamp(at_ms / 1000, UTC)
 
 
 def by_start_key(connection: sqlite3.Connection, key: bytes) -> tuple[TransactionNo, int] | None:
     """Number and first row of the transaction that this start began already."""
     row = connection.execute("SELECT tx_no, begin_seq FROM tx WHERE start_key = :key", {"key": key}).fetchone()
     return None if row is None else (TransactionNo(row[0]), int(row[1]))
+
+
+def by_no(connection: sqlite3.Connection, tx_no: TransactionNo) -> Transaction | None:
+    row = connection.execute(f"{_SELECT} WHERE tx_no = :tx", {"tx": tx_no}).fetchone()
+    return None if row is None else _transaction(row)
+
+
+def charger_of(connection: sqlite3.Connection, tx_no: TransactionNo) -> ChargerNo:
+    """The charger whose transaction it is."""
+    row = connection.execute("SELECT charger_no FROM tx WHERE tx_no = :tx", {"tx": tx_no}).fetchone()
+    return ChargerNo(row[0])
 
 
 def by_charger_tx(
@@ -118,10 +133,35 @@ def open_on(connection: sqlite3.Connection, connector_no: ConnectorNo) -> Transa
     row = connection.execute(
         f"{_SELECT} WHERE connector_no = :connector AND state = 'open' AND kind = 'transaction' "  # noqa: S608 - a constant
         "AND charger_no = (SELECT c.charger_no FROM connector c WHERE c.connector_no = :connector) "
-        "ORDER BY tx_no DESC LIMIT 1",
+        "ORDER BY started_wall_ms DESC, tx_no DESC LIMIT 1",  # an older one may have been told of later
         {"connector": connector_no},
     ).fetchone()
     return None if row is None else _transaction(row)
+
+
+def all_open_on(connection: sqlite3.Connection, connector_no: ConnectorNo) -> list[Transaction]:
+    """As `open_on`, all of them: mostly one."""
+    rows = connection.execute(
+        f"{_SELECT} WHERE connector_no = :connector AND state = 'open' AND kind = 'transaction' "  # noqa: S608 - a constant
+        "AND charger_no = (SELECT c.charger_no FROM connector c WHERE c.connector_no = :connector) ORDER BY tx_no",
+        {"connector": connector_no},
+    )
+    return [_transaction(row) for row in rows]
+
+
+def begin_seq(connection: sqlite3.Connection, tx_no: TransactionNo) -> int:
+    """The row of its start."""
+    return int(connection.execute("SELECT begin_seq FROM tx WHERE tx_no = :tx", {"tx": tx_no}).fetchone()[0])
+
+
+def last_on(connection: sqlite3.Connection, connector_no: ConnectorNo) -> TransactionNo | None:
+    """The newest transaction of a connector, if it has ended there."""
+    row = connection.execute(
+        "SELECT tx_no, state FROM tx WHERE connector_no = :connector AND kind = 'transaction' "
+        "ORDER BY tx_no DESC LIMIT 1",
+        {"connector": connector_no},
+    ).fetchone()
+    return TransactionNo(row[0]) if row is not None and row[1] == "ended" else None
 
 
 def open_of(connection: sqlite3.Connection, charger_no: ChargerNo, newest: int | None = None) -> list[Transaction]:
@@ -184,6 +224,15 @@ def decided(connection: sqlite3.Connection, tx_no: TransactionNo, decision: str,
     connection.execute(
         "UPDATE tx SET decision = :decision, decision_source = :source, decided_wall_ms = :at WHERE tx_no = :tx",
         {"decision": decision, "source": source, "at": at_ms, "tx": tx_no},
+    )
+
+
+def decide_as(connection: sqlite3.Connection, tx_no: TransactionNo, other: TransactionNo) -> None:
+    """As the other one was decided: it is the rest of that."""
+    connection.execute(
+        "UPDATE tx SET (decision, decision_source, decided_wall_ms) = "
+        "(SELECT decision, decision_source, decided_wall_ms FROM tx WHERE tx_no = :other) WHERE tx_no = :tx",
+        {"tx": tx_no, "other": other},
     )
 
 

@@ -13,9 +13,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TypeAlias
 
-from edge.dialects.v16 import gathering
+from edge.dialects.v16 import gathering, synthetic
 from edge.dialects.v16 import ids as bound_ids
-from edge.dialects.v16 import station as dialect
 from edge.domain.delivery import OCTETS_TOGETHER_AT_MOST
 from edge.domain.ids import TransactionNo
 from edge.jsontypes import Payload
@@ -208,12 +207,14 @@ def _written(db: Connection, message: Message) -> Payload:
     if message.row.kind is not Kind.SYNTHETIC:
         return payload
     late_ms = boots.offset_ms(db, message.row.boot_no, message.row.at_mono_ms)  # stored before we knew the time
-    return dialect.later(payload, late_ms) if late_ms else payload
+    return synthetic.put_right(payload, {synthetic.SHIFT: late_ms}) if late_ms else payload
 
 
 def render(message: Message) -> Payload:
     """The payload for the CSMS: a pure function of the row, its connector and the id that the CSMS gave."""
-    received = exchange.payload(message.row)
+    received: Payload = exchange.payload(message.row)
+    if correction := exchange.put_right(message.row):
+        received = synthetic.put_right(received, correction)
     is_stop = message.row.action == "StopTransaction"
     return bound_ids.bind(received, message.upstream_connector, message.upstream_tx, is_stop=is_stop)
 

@@ -19,11 +19,11 @@ from edge.domain.ids import TransactionNo
 from edge.domain.ports import CallTimedOut, Clock, Ids, LinkLost, UplinkDown
 from edge.jsontypes import Payload
 from edge.ocppj.actions import Sender as Side
-from edge.ocppj.frames import CSMS_LIMITS, Call, CallError, encode_json
+from edge.ocppj.frames import CSMS_LIMITS, Call, CallError
 from edge.ocppj.peer import CallReceived, RpcPeer
-from edge.store import delivery, exchange
+from edge.store import delivery, outages
 from edge.store.db import CommitFailed, Store
-from edge.store.exchange import STATION, Kind, Moment, NewExchange
+from edge.store.exchange import Moment
 from edge.tls.expiry import Shown
 from edge.uplink.commands import ACCEPTED, REJECTED, Commands, Outcome
 from edge.uplink.configuration import Configuration
@@ -125,6 +125,16 @@ class UplinkLink:
     # --- connecting
 
     async def run(self) -> None:
+        """Until cancelled. When the CSMS was there and when it was not is put into the journal (`store/outages.py`)."""
+        began = self._moment()
+        self._store.defer(lambda db: outages.begin(db, began))
+        try:
+            await self._stay_connected()
+        except asyncio.CancelledError:
+            self._become("offline", outages.STOPPED)
+            raise
+
+    async def _stay_connected(self) -> None:
         """Connect, again and again. A defect in one session costs that session."""
         while True:
             self._anew.clear()
@@ -153,7 +163,8 @@ class UplinkLink:
         if self._connection is not None:
             await self._connection.close(1001, "the configuration has changed")
 
-    def _become(self, state: str) -> None:
+    def _become(self, state: str, why: str | None = None) -> None:
+        """`why`: what ended the connection, or was last in the way of it."""
         if state != self.status.state:
             was_accepted = self.is_accepted()
             is_same_outage = {self.status.state, state} == {"offline", "connecting"}
@@ -162,13 +173,12 @@ class UplinkLink:
                 self.status.since = self._clock.utc_now()
             self._log.info("uplink_state", state=state)
             if was_accepted or state == "accepted":
-                text = encode_json({"uplink": state})
-                row = NewExchange(self._moment(), STATION, Kind.LINK, text)
-                self._store.defer(lambda db: exchange.append(db, row))
+                at = self._moment()
+                self._store.defer(lambda db: outages.note(db, at, state, why))
 
     async def _back_off(self) -> None:
         """1, 2, 4 … 64 s and as much again by chance; the whole site is one client, so it may try early."""
-        self._become("offline")
+        self._become("offline", self.status.last_error)
         wait = min(BACK_OFF_MOST, BACK_OFF_FIRST * 2.0**self._failures)
         wait += self._ids.jitter(wait)
         self._failures = min(self._failures + 1, 10)
@@ -235,7 +245,7 @@ class UplinkLink:
         while True:
             if self._needs_boot(settings):
                 await self._register(connection, settings)
-            self._become("accepted")
+            self._become("accepted", self.status.last_error)
             self.status.last_error = None
             assert self.status.epoch is not None
             interval = self.status.heartbeat_interval or 300.0
@@ -243,7 +253,7 @@ class UplinkLink:
                 await self._sender.run(connection, self.status.epoch, interval, on_announced=self._announced)
             except NotRegistered as error:
                 self._log.warning("registration_lost", why=str(error))
-                self._become("pending")
+                self._become("pending", str(error))
                 self._must_boot = True
                 # A CSMS that accepts us and then refuses each message must not be asked without a pause.
                 await asyncio.sleep(lost)

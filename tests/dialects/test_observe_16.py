@@ -78,7 +78,8 @@ def test_a_boot_is_known_by_what_it_says_however_little(payload, expected):
 
 def test_a_status_tells_of_its_connector():
     payload = {"connectorId": 2, "status": "Charging", "errorCode": "NoError", "timestamp": AT}
-    assert observe.observe("StatusNotification", payload) == ConnectorStatusChanged(2, "Charging", "NoError")
+    told = ConnectorStatusChanged(2, "Charging", "NoError", datetime.fromisoformat(AT))
+    assert observe.observe("StatusNotification", payload) == told
 
 
 @pytest.mark.parametrize(

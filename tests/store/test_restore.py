@@ -110,8 +110,11 @@ def test_a_store_that_a_crash_left_in_the_midst_of_a_change_is_rolled_back(
 def test_a_store_of_an_earlier_schema_can_be_put_back(store: Path, tmp_path: Path, number: int) -> None:
     file = tmp_path / "old.db"
     load((DATABASES / f"schema-{number}.sql").read_text(), file)
+    with closing(sqlite3.connect(file)) as db:
+        sessions = db.execute("SELECT count(*) FROM tx WHERE kind = 'transaction'").fetchone()[0]
     contents, present, _ = restored(file, store)
-    assert (contents.sessions, contents.damaged, present.is_same_site) == (8, 0, False)
+    assert sessions >= 4
+    assert (contents.sessions, contents.damaged, present.is_same_site) == (sessions, 0, False)
     with closing(opened(store)) as db:
         assert db.execute("PRAGMA user_version").fetchone()[0] == schema_files()[-1][0]
         assert_sound(db)
@@ -197,7 +200,7 @@ def test_a_copy_with_a_page_of_zeros_is_refused_or_whole(store: Path, copy: Path
 
 @pytest.mark.parametrize("length", [4096, 4096 * 5 + 100, -4096, -1])
 def test_a_copy_of_which_the_end_is_missing_is_refused(store: Path, copy: Path, length: int) -> None:
-    content = copy.read_bytes()
+    content = copy.read_bytes().rstrip(b"\0")  # without zeros at its end nothing is missing
     copy.write_bytes(content[:length])
     assert "damaged" in refusal(copy, store)
 

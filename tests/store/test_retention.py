@@ -346,7 +346,7 @@ def test_the_file_shrinks(path: Path) -> None:
         history = History(StoredSite(db))
         charger, (connector,) = history.charger("A")
         db.execute("BEGIN")
-        for number in range(60):
+        for number in range(90):
             history.deliver(history.session(number, (charger, connector), values=20), number)
         chains.settle(db)
         db.execute("COMMIT")

@@ -148,6 +148,17 @@ def status_of(answer: Payload, *known: str) -> str:
     return status if isinstance(status, str) and (not known or status in known) else "Rejected"
 
 
+def is_stop_accepted(action: str, answer: str) -> bool | None:
+    """What a charger says to a remote stop, by the text of its answer; None: it was another command."""
+    if action != "RemoteStopTransaction":
+        return None
+    try:
+        frame = json.loads(answer)
+    except ValueError:
+        return None  # it had to be repaired
+    return frame[0] == 3 and isinstance(frame[-1], Mapping) and status_of(frame[-1]) == "Accepted"
+
+
 @dataclass(frozen=True, slots=True)
 class Setting:
     """One configuration key as a charger reports it."""

@@ -78,7 +78,7 @@ def _measured(payload: Payload) -> EnergyMeasured | None:
     if not samples:
         return None
     registers = [register for sample in samples if (register := energy_register_wh(sample)) is not None]
-    power, soc, is_closing = _others(samples[-1])
+    power, soc, is_closing = others(samples[-1])
     return EnergyMeasured(
         connector=connector,
         transaction=transaction_id(payload.get("transactionId")),
@@ -91,7 +91,7 @@ def _measured(payload: Payload) -> EnergyMeasured | None:
     )
 
 
-def _others(sample: Payload) -> tuple[float | None, float | None, bool]:
+def others(sample: Payload) -> tuple[float | None, float | None, bool]:
     """Total import power in W, state of charge in percent, and whether these are the values of the end."""
     total: float | None = None
     by_phase: dict[str, float] = {}
@@ -113,6 +113,26 @@ def _others(sample: Payload) -> tuple[float | None, float | None, bool]:
     return total, soc, is_closing
 
 
+def current_a(sample: Payload) -> float | None:
+    """The import current of the phase that carries most, in amperes."""
+    return _most(sample, "Current.Import")
+
+
+def offered_a(sample: Payload) -> float | None:
+    """What the charger offers the car on a phase, in amperes; 0 as well where it says so in watts."""
+    offered = _most(sample, "Current.Offered")
+    return 0.0 if offered is None and _most(sample, "Power.Offered") == 0 else offered
+
+
+def _most(sample: Payload, measurand: str) -> float | None:
+    found = [
+        number
+        for value in _sampled(sample)
+        if value.get("measurand") == measurand and (number := _number(value.get("value"))) is not None
+    ]
+    return max(found, default=None)
+
+
 def _ended(payload: Payload) -> TransactionEnded | None:
     transaction, token = payload.get("transactionId"), _string(payload.get("idTag"))
     meter_stop = _register(payload.get("meterStop"))
@@ -131,7 +151,8 @@ def _status(payload: Payload) -> ConnectorStatusChanged | None:
     connector, status = _integer(payload.get("connectorId")), _string(payload.get("status"))
     if connector is None or status is None:
         return None
-    return ConnectorStatusChanged(connector, status, _string(payload.get("errorCode")) or "NoError")
+    error_code = _string(payload.get("errorCode")) or "NoError"
+    return ConnectorStatusChanged(connector, status, error_code, timestamps.parse(payload.get("timestamp")))
 
 
 def transaction_id(value: JsonValue) -> ChargerTransactionId | None:

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from edge.dialects import timestamps, tolerances
 from edge.dialects.v16 import aliases
@@ -46,19 +46,6 @@ class Registration:
 def current_time(answer: Payload) -> datetime | None:
     """What time the CSMS says it is (Heartbeat.conf)."""
     return timestamps.parse(answer.get("currentTime"))
-
-
-def later(values: Payload, by_ms: int) -> Payload:
-    """MeterValues of our own whose timestamps were written by a clock that was wrong by so much."""
-    entries = values.get("meterValue")
-    assert isinstance(entries, Sequence)
-    corrected: list[JsonValue] = []
-    for entry in entries:
-        assert isinstance(entry, Mapping)
-        at = timestamps.parse(entry.get("timestamp"))
-        assert at is not None
-        corrected.append({**entry, "timestamp": timestamps.text(at + timedelta(milliseconds=by_ms))})
-    return {**values, "meterValue": corrected}
 
 
 def registration(answer: Payload) -> Registration:
