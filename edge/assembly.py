@@ -13,7 +13,7 @@ import structlog
 
 from edge import __version__
 from edge.chargers.intake import Parts as ChargerParts
-from edge.chargers.records import Stored
+from edge.chargers.reconciler import Reconciler
 from edge.chargers.roster import Roster
 from edge.chargers.server import ChargerServer
 from edge.chargers.sightings import Sightings
@@ -25,7 +25,9 @@ from edge.console.actions_keys import KeyActions
 from edge.console.actions_messages import MessageActions
 from edge.console.backup_stream import BackupStream
 from edge.console.server import Answer, ConsoleServer
+from edge.console.views_diagnosis import DiagnosisViews
 from edge.console.views_messages import MessageViews
+from edge.console.views_outages import OutageViews
 from edge.console.views_sessions import SessionViews
 from edge.console.views_site import SiteViews
 from edge.console.without_journal import nothing_to_follow, unknown_without_journal
@@ -50,6 +52,7 @@ from edge.site.poller import MeterPoller
 from edge.store import boots
 from edge.store.backup import Backups
 from edge.store.db import Store
+from edge.store.delivery import Stored
 from edge.store.exchange import Moment
 from edge.tls.expiry import CertificateWatch
 from edge.uplink.availability import Availability
@@ -76,7 +79,7 @@ STORE_UNUSABLE = Health("Faulted", "InternalError", "store unusable: control-onl
 FOR_CLEAR_CACHE = 10.0
 ON_DISK = frozenset({"housekeeping", "numbers", "salvage"})
 """Services that there are only in a life that is whole."""
-OF_THE_JOURNAL = ("sessions", "session", "queue", "queue_retry", "queue_drop", "trace")
+OF_THE_JOURNAL = ("sessions", "session", "outages", "queue", "queue_retry", "queue_drop", "trace", "diagnose")
 """Commands that have nothing to show while there is no journal."""
 
 
@@ -115,7 +118,7 @@ async def assemble(
     started = clock.monotonic()
 
     def moment() -> Moment:
-        return Moment(boot_no, clock.utc_now(), round(clock.monotonic() * 1000))
+        return Moment(boot_no, clock.utc_now(), round(clock.monotonic() * 1000), clock.trust.is_trusted)
 
     def on_stored(stored: Stored) -> None:
         sender.offer(stored.connector, stored.waiting)
@@ -233,6 +236,22 @@ async def assemble(
         "sightings": Sightings(store, roster).run,
         "certificates": watch.run,
         "housekeeping": housekeeping.run,
+        "reconciler": partial(
+            Reconciler(
+                store,
+                roster,
+                clock,
+                moment,
+                lambda: in_force().sessions,
+                on_stored,
+                on_change=station.changed,
+                most_watts=charger_parts.most_watts,
+                count=lambda charger, rule: charger_parts.fleet.count(
+                    charger, roster.presence(charger), (rule,), clock.monotonic()
+                ),
+            ).run,
+            vitals.expect("reconciler", TICKS_WITHIN),
+        ),
         "numbers": Keeping(store, config.store.path, world.offload).run,
         "salvage": partial(salvaging.run, (station.changed, sender.wake)),
     }
@@ -289,10 +308,12 @@ def _console(path: Path, store: Store, live: Inside, hands: Hands, *, has_journa
         "meter": site.meter,
         "sessions": sessions.sessions,
         "session": sessions.session,
+        "outages": OutageViews(store, live).outages,
         "queue": messages.queue,
         "queue_retry": hands.messages.retry,
         "queue_drop": hands.messages.drop,
         "trace": messages.trace,
+        "diagnose": DiagnosisViews(store, live).diagnose,
         "adopt": fleet.adopt,
         "forget": fleet.forget,
         "replace": fleet.replace,

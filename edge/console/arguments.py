@@ -77,7 +77,7 @@ def _declare(commands: Commands, words: Sequence[str] | None) -> None:
     def may_be(*names: str) -> bool:
         return words is None or any(name in words for name in names)
 
-    if may_be("run", "check", "status", "uplink", "meter"):
+    if may_be("run", "check", "status", "uplink", "outages", "meter"):
         from edge.console import grammar_site
 
         grammar_site.add(commands)
@@ -97,7 +97,7 @@ def _declare(commands: Commands, words: Sequence[str] | None) -> None:
         from edge.console import grammar_sessions
 
         grammar_sessions.add(commands)
-    if may_be("trace", "queue"):
+    if may_be("trace", "diagnose", "queue"):
         from edge.console import grammar_messages
 
         grammar_messages.add(commands)

@@ -1,6 +1,6 @@
-"""Commands about messages: what happened, what waits."""
+"""Commands about messages: what happened, what went wrong, what waits."""
 
-from edge.console.grammar import Commands, command, verb
+from edge.console.grammar import Commands, command, since_time, verb
 
 
 def add(commands: Commands) -> None:
@@ -16,6 +16,22 @@ def add(commands: Commands) -> None:
     trace.add_argument("subject", metavar="SESSION|CHARGER", help="a session (S42) or a charger's identity")
     trace.add_argument("--follow", action="store_true", help="go on as things happen")
     trace.add_argument("--raw", action="store_true", help="print the text that was on the wire, too")
+    diagnose = command(
+        commands,
+        "diagnose",
+        "say what went wrong, whose fault it is, and whether it recurs",
+        "  edge diagnose             all chargers, by model and firmware\n"
+        "  edge diagnose S42         what happened to a session, when it failed, which\n"
+        "                            command was not answered\n"
+        "  edge diagnose CP-01 --since 30d",
+        lambda options: {"subject": options.subject, "since": options.since},
+    )
+    diagnose.add_argument(
+        "subject", metavar="SESSION|CHARGER", nargs="?", help="a session (S42) or a charger's identity"
+    )
+    diagnose.add_argument(
+        "--since", metavar="T", type=since_time, help="look so far back: 90s, 15m, 2h, 3d, or a time (default 7d)"
+    )
     queue = command(
         commands,
         "queue",

@@ -1,6 +1,6 @@
 """Commands about the site as a whole: the daemon itself, its connection to the cloud, its meters."""
 
-from edge.console.grammar import Commands, add_options, command
+from edge.console.grammar import Commands, add_options, command, since_time
 
 
 def add(commands: Commands) -> None:
@@ -37,6 +37,18 @@ def add(commands: Commands) -> None:
         lambda _: {},
     )
     uplink.add_argument("verb", metavar="status", nargs="?", choices=["status"], help="the same")
+    outages = command(
+        commands,
+        "outages",
+        "show when the cloud was gone, and what went on meanwhile",
+        "  edge outages              the newest first\n"
+        "  edge outages --since 12h  of last night\n"
+        "  edge outages --since 2026-11-01T06:00 --json",
+        lambda options: {"since": options.since},
+    )
+    outages.add_argument(
+        "--since", metavar="T", type=since_time, help="only those from then on: 90s, 15m, 2h, 3d, or a time of ISO 8601"
+    )
     meter = command(
         commands,
         "meter",

@@ -15,7 +15,9 @@ from edge.console.document import (
     printable,
     text,
 )
+from edge.console.render_diagnosis import diagnose
 from edge.console.render_messages import Timeline, queue, queue_drop, queue_retry
+from edge.console.render_outages import outages
 from edge.console.render_probe import probe
 from edge.console.render_sessions import session, sessions
 from edge.console.render_site import backlog_words, charger, chargers, status, uplink_words
@@ -157,6 +159,7 @@ _RENDERS: dict[str, Render] = {
     "set": render_chargers.set_,
     "sessions": sessions,
     "session": session,
+    "diagnose": diagnose,
     "queue": queue,
     "queue_retry": queue_retry,
     "backup": backup,
@@ -165,6 +168,7 @@ _RENDERS: dict[str, Render] = {
     "restore_question": restore_question,
     "queue_drop": queue_drop,
     "uplink": uplink,
+    "outages": outages,
     "meter": meter,
     "meter_probe": probe,
     "start": start,

@@ -5,7 +5,7 @@ import re
 from collections.abc import Sequence
 from datetime import date, datetime
 
-from edge.console.document import UNKNOWN, count, flag, instant, number, part, parts, text
+from edge.console.document import UNKNOWN, count, flag, instant, items, number, part, parts, text
 from edge.console.table import Column, Page, labelled, table, wrapped
 from edge.console.units import between, counted, full_moment, moment, offset
 from edge.jsontypes import Payload
@@ -48,7 +48,15 @@ class Timeline:
         entries = parts(document, "entries")
         if not entries:
             return [f"Nothing is recorded of {self._subject} yet."]
-        return [line for entry in entries for line in self._entry(entry, page)]
+        lines = [line for entry in entries for line in self._entry(entry, page)]
+        return [*lines, *self._verdict(document, page)]
+
+    def _verdict(self, document: Payload, page: Page) -> list[str]:
+        sentences = [str(one) for one in items(document, "verdict")]
+        if not sentences:
+            return []
+        words = " ".join([*sentences, f"edge diagnose {self._subject} looks for faults."])
+        return ["", *wrapped(f"Verdict  {words}", len("Verdict  "), page)]
 
     def _entry(self, entry: Payload, page: Page) -> list[str]:
         lines, time = self._time(instant(entry, "at"))

@@ -30,7 +30,7 @@ _MESSAGES = (
 )
 
 
-_SOURCES = {
+SOURCES = {
     "list": "the local list",
     "cache": "the cache",
     "csms": "the cloud",
@@ -85,7 +85,7 @@ def _facts(each: Payload, now: datetime | None, page: Page) -> list[tuple[str, s
     started += ["by a remote start"] if flag(each, "remote_start") else []
     started += ["while the uplink was offline"] if flag(each, "started_offline") else []
     idle = number(each, "idle_s")
-    lasted = _lasted(each, now) + ("" if idle is None else f" · idle {duration(idle)}")
+    lasted = _lasted(each, now) + (f" · idle {duration(idle)}" if idle else "")
     upstream = text(each, "upstream_connector")
     charger_id, csms_id = text(each, "charger_transaction_id"), text(each, "csms_transaction_id", "not known yet")
     return [
@@ -100,6 +100,7 @@ def _facts(each: Payload, now: datetime | None, page: Page) -> list[tuple[str, s
         ("ended", _ended(each)),
         ("lasted", lasted),
         ("energy", _energy(each)),
+        *_certainty(each),
         ("transaction", f"{charger_id} at the charger · {csms_id} at the cloud"),
         ("delivery", _delivery(part(each, "delivery"), page)),
     ]
@@ -112,11 +113,30 @@ def _energy(each: Payload) -> str:
     return f"{energy(used)} (register {energy(first)} → {energy(last)})"
 
 
+def _certainty(each: Payload) -> list[tuple[str, str]]:
+    """What is to be known of the energy beside its figure, and of what became of the session."""
+    found, lines = part(each, "energy"), []
+    if found.get("certain") is False:
+        upper = number(found, "upper_wh")
+        most = "" if upper is None else f"; {energy(upper)} at most"
+        lines.append(("", f"not certain: {text(found, 'why_not')}{most}"))
+    if found.get("said_stop_wh") is not None:
+        said = f"the charger's stop has register {number(found, 'said_stop_wh')} Wh ({text(found, 'rule')})"
+        lines.append(("put right", said))
+    doubt = part(each, "doubt")
+    if doubt and text(each, "state") == "open":
+        lines.append(("doubt", f"it may have ended: {text(doubt, 'what')} ({text(doubt, 'entry')})"))
+    for name, words in (("goes_on_from", "is the rest of"), ("goes_on_as", "goes on as")):
+        if each.get(name) is not None:
+            lines.append(("session", f"{words} {text(each, name)}"))
+    return lines
+
+
 def _authorization(decision: Payload, now: datetime | None, page: Page) -> str:
     if not decision:
         return UNKNOWN
     at = moment(instant(decision, "at"), now)
-    source = _SOURCES.get(text(decision, "source"), text(decision, "source"))
+    source = SOURCES.get(text(decision, "source"), text(decision, "source"))
     words = f"{page.state(text(decision, 'decision'))} by {source} at {at}"
     if decision.get("csms_verdict") is None:
         return f"{words} · the cloud has not said"

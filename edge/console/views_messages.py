@@ -3,16 +3,18 @@
 import asyncio
 import json
 from collections.abc import AsyncGenerator
+from dataclasses import dataclass
 
 from edge.console.errors import CommandError
 from edge.console.live import Live
 from edge.console.times import time, time_ms, time_or_none
 from edge.console.tracing import Names, entries
+from edge.console.verdict import verdict
 from edge.dialects.v16 import gathering
 from edge.dialects.v16 import ids as bound_ids
 from edge.domain.delivery import Head, Order, Turns
 from edge.domain.ids import CsmsTransactionId, UpstreamConnector, session_name
-from edge.jsontypes import Payload
+from edge.jsontypes import JsonValue, Payload
 from edge.ocppj.frames import call_text
 from edge.store import Connection, exchange, parked, report
 from edge.store.db import Store
@@ -23,6 +25,15 @@ from edge.store.report import Attempted, Queued
 WATCH_INTERVAL = 1.0
 CHARGER_TRACE_ROWS = 500
 """A charger's newest rows; a session is always shown whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class _About:
+    """Whom a trace is about, its rows, and of a session what became of it."""
+
+    subject: Payload
+    rows: list[Exchange]
+    verdict: tuple[str, ...] = ()
 
 
 class MessageViews:
@@ -91,22 +102,22 @@ class MessageViews:
         raise not_in_queue(seq, is_dropped=await self._store.read(lambda db: parked.was_dropped(db, seq)))
 
     async def trace(self, args: Payload) -> Payload:
-        subject, rows, names = await self._traced(args)
+        about, names = await self._traced(args)
         raw = args.get("raw") is True
-        return {"v": 1, "subject": subject, "entries": [one for row in rows for one in entries(row, names, raw=raw)]}
+        shown: list[JsonValue] = [one for row in about.rows for one in entries(row, names, raw=raw)]
+        return {"v": 1, "subject": about.subject, "entries": shown, "verdict": list(about.verdict)}
 
-    async def _traced(self, args: Payload) -> tuple[Payload, list[Exchange], Names]:
+    async def _traced(self, args: Payload) -> tuple[_About, Names]:
         subject, raw = args.get("subject"), args.get("raw") is True
         name = subject if isinstance(subject, str) else ""
 
-        def look(db: Connection) -> tuple[Payload, list[Exchange], Names] | None:
-            found = _subject(db, name)
-            if found is None:
+        def look(db: Connection) -> tuple[_About, Names] | None:
+            about = _subject(db, name)
+            if about is None:
                 return None
-            about, rows = found
-            sent = {row.seq: _sent(db, row) for row in rows if row.kind is Kind.CSMS_ANSWER} if raw else {}
+            sent = {row.seq: _sent(db, row) for row in about.rows if row.kind is Kind.CSMS_ANSWER} if raw else {}
             numbers = report.connector_numbers(db)
-            return about, rows, Names(report.charger_names(db), numbers, report.upstream_of(db), sent)
+            return about, Names(report.charger_names(db), numbers, report.upstream_of(db), sent)
 
         found = await self._store.read(look)
         if found is None:
@@ -121,8 +132,8 @@ class MessageViews:
         seen = 0
         raw = args.get("raw") is True
         while True:
-            _, rows, names = await self._traced(args)
-            for row in rows:
+            about, names = await self._traced(args)
+            for row in about.rows:
                 if row.seq > seen:
                     seen = row.seq
                     for entry in entries(row, names, raw=raw):
@@ -135,14 +146,14 @@ def not_in_queue(seq: int, *, is_dropped: bool) -> CommandError:
     return CommandError("no_such_message", f"Message {seq} is not in the queue.", hint)
 
 
-def _subject(db: Connection, name: str) -> tuple[Payload, list[Exchange]] | None:
-    """Whom a trace is about, and the rows."""
+def _subject(db: Connection, name: str) -> _About | None:
     if name[:1] in {"S", "s"} and name[1:].isdigit() and len(name) < 19:
         one = report.session(db, int(name[1:]))
         if one is not None:
-            return {"session": session_name(one.tx_no), "charger": one.charger}, report.rows_of(db, one)
+            subject: Payload = {"session": session_name(one.tx_no), "charger": one.charger}
+            return _About(subject, report.rows_of(db, one), tuple(verdict(one)))
     if name in report.charger_names(db).values():
-        return {"session": None, "charger": name}, report.rows_of_charger(db, name, CHARGER_TRACE_ROWS)
+        return _About({"session": None, "charger": name}, report.rows_of_charger(db, name, CHARGER_TRACE_ROWS))
     return None
 
 

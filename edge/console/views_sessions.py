@@ -1,18 +1,21 @@
 """`edge sessions` and `edge session`: what was charged, and how far the CSMS knows of it. Reads only."""
 
 import json
+from datetime import datetime
 
+from edge.console import lineage
 from edge.console.errors import CommandError
 from edge.console.live import Live
 from edge.console.times import time, time_ms
 from edge.dialects import timestamps, tolerances
 from edge.dialects.v16 import observe, station
-from edge.domain.ids import ChargerId, session_name
+from edge.domain.ids import ChargerId, TransactionNo, session_name
 from edge.jsontypes import JsonValue, Payload
-from edge.store import Connection, connectors, exchange, parked, report
+from edge.store import Connection, connectors, exchange, parked, report, timeline
 from edge.store.db import Store
 from edge.store.exchange import Exchange, Kind
 from edge.store.report import Session
+from edge.store.timeline import Spent
 
 
 class SessionViews:
@@ -59,9 +62,11 @@ class SessionViews:
         if one.meter_start_wh is not None:
             last = one.meter_stop_wh if one.state == "ended" else _last_register(db, one)
             energy = None if last is None else last - one.meter_start_wh
+        is_ended = one.state == "ended" or one.concluded_ms is not None
+        is_ours = one.end_rule is not None or (one.state == "open" and one.concluded_ms is not None)
         return {
             "session": session_name(one.tx_no),
-            "state": one.state,
+            "state": "ended" if is_ended else "open",
             "charger": one.charger,
             "evse": one.evse,
             "connector": one.connector,
@@ -77,8 +82,8 @@ class SessionViews:
             "meter_stop_wh": one.meter_stop_wh,
             "energy_wh": energy,
             "end_reason": one.end_reason,
-            "end_cause": "charger" if one.state == "ended" else None,
-            "idle_s": None,
+            "end_cause": None if not is_ended else "synthetic" if is_ours else "charger",
+            "idle_s": None if one.idle_ms is None else one.idle_ms // 1000,
             "started_offline": one.started_offline,
             "delivery": _delivery(one),
         }
@@ -115,7 +120,15 @@ class SessionViews:
                 for row in rows
                 if row.relay
             ],
-            "intervals": [],
+            "energy": lineage.energy(one),
+            "figures": lineage.figures(one, rows, answers),
+            "doubt": _doubt(one),
+            "late_stop": None
+            if one.late_stop_seq is None
+            else {"entry": str(one.late_stop_seq), "contradicts": one.is_contradicted},
+            "goes_on_from": None if one.continues is None else session_name(TransactionNo(one.continues)),
+            "goes_on_as": None if one.goes_on_as is None else session_name(TransactionNo(one.goes_on_as)),
+            **_time(db, one, self._live.now()),
             "notes": [
                 {"at": time_ms(row.at_wall_ms), "rule": note["rule"], "message": note["message"],
                  "evidence": [str(row.seq)]}
@@ -123,6 +136,48 @@ class SessionViews:
                 for note in report.notes_of(row)
             ],
         }  # fmt: skip
+
+
+def _doubt(one: Session) -> Payload | None:
+    """Why an open session may have ended; why one of ours was ended."""
+    if one.doubt is None:
+        return None
+    return {
+        "evidence": str(one.doubt.evidence),
+        "what": one.doubt.evidence.words,
+        "at": time_ms(one.doubt.at_ms),
+        "entry": str(one.doubt.seq),
+    }
+
+
+def _time(db: Connection, one: Session, now: datetime) -> Payload:
+    """How the session's time was spent, and from when to when it is billed as idle."""
+    if one.started_wall_ms is None:
+        return {"intervals": [], "billable_idle": None}
+    spent = Spent(
+        one.tx_no, one.charger_no, one.connector_no, one.begin_seq, one.last_seq or None, one.started_wall_ms,
+        one.ended_wall_ms,
+    )  # fmt: skip
+    account = timeline.account(db, spent, round(now.timestamp() * 1000))
+    idle = None
+    if account.idle_from_ms is not None:
+        since, until = time_ms(account.idle_from_ms), time_ms(account.idle_until_ms)
+        idle = {"from": since, "until": until, "idle_s": account.idle_s}
+    return {
+        "idle_s": account.idle_s,
+        "billable_idle": idle,
+        "intervals": [
+            {
+                "kind": str(each.kind),
+                "from": time_ms(each.from_ms),
+                "until": time_ms(each.until_ms),
+                "billable_idle": each.billable_idle,
+                "inferred": each.is_inferred,
+                "evidence": list(each.evidence),
+            }
+            for each in account.intervals
+        ],
+    }
 
 
 def _delivery(one: Session) -> Payload:

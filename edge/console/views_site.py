@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from edge.console import views_fleet
 from edge.console.errors import CommandError
@@ -19,6 +19,7 @@ from edge.store.capacity import Fullness
 from edge.store.db import Store
 
 WATCH_INTERVAL = 1.0
+CONTRADICTED_FOR = timedelta(days=7)
 CHARGES_UNSEEN_MS = 120_000
 """So long a charger may take for the start of what it says that it charges."""
 
@@ -85,6 +86,7 @@ class SiteViews:
                     *live.alarms(),
                     *views_fleet.alarms(known, live.listed(), live.started_at),
                     *await self._parked_alarms(),
+                    *await self._contradicted(),
                     *_ghosts(ghosts, now_there),
                 ]
             ],
@@ -99,6 +101,19 @@ class SiteViews:
                 f"message {seq} is parked: {code} {description}".strip(),
             )
             for seq, code, description, at_wall_ms in await self._store.read(report.parked)
+        ]
+
+    async def _contradicted(self) -> list[Alarm]:
+        """Sessions that were ended without a stop, and whose own stop says something else: for a week."""
+        since_ms = round((self._live.now() - CONTRADICTED_FOR).timestamp() * 1000)
+        return [
+            Alarm(
+                "billing_discrepancy",
+                session_name(tx_no),
+                datetime.fromtimestamp(at_ms / 1000, UTC),
+                f"the stop of {session_name(tx_no)} at {charger} came late, and says another energy or time than ours",
+            )
+            for tx_no, charger, at_ms in await self._store.read(lambda db: report.contradicted(db, since_ms))
         ]
 
     def _backlog(self, backlog: report.Backlog, oldest_ms: int | None) -> Payload:
@@ -254,7 +269,8 @@ def _known_charger(charger: connectors.Charger, now: ChargerNow | None, numbers:
         "last_seen": time_ms(charger.last_seen_wall_ms)
         if now is None or now.last_seen is None
         else time(now.last_seen),
-        "clock_offset_s": None,
+        "clock_offset_s": None if charger.clock_offset_ms is None else rounded(charger.clock_offset_ms / 1000),
+        "clock": charger.clock,
         "upstream_connectors": numbers,
         "refused_because": None if now is None else now.refused_because,
         "refused_messages": {} if now is None else dict(now.refused_messages),
@@ -298,6 +314,7 @@ def _pending_charger(now: ChargerNow, numbers: list[int]) -> Payload:
         "address": now.address,
         "last_seen": time_or_none(now.last_seen),
         "clock_offset_s": None,
+        "clock": None,
         "upstream_connectors": numbers,
         "refused_because": now.refused_because,
         "refused_messages": dict(now.refused_messages),

@@ -35,11 +35,14 @@ def requested(*words: str) -> Request:
         (["session", "s042"], {"session": "S42"}),
         (["trace", "S42"], {"subject": "S42", "raw": False, "follow": False}),
         (["trace", "CP-01", "--raw"], {"subject": "CP-01", "raw": True, "follow": False}),
+        (["diagnose"], {"subject": None, "since": None}),
+        (["diagnose", "S42"], {"subject": "S42", "since": None}),
         (["queue"], {"seq": None}),
         (["queue", "list"], {"seq": None}),
         (["queue", "show", "812"], {"seq": 812}),
         (["uplink"], {}),
         (["uplink", "status"], {}),
+        (["outages"], {"since": None}),
         (["meter"], {"meter": None}),
         (["meter", "grid"], {"meter": "grid"}),
         (["start", "CP-01", "--token", "T"], {"charger": "CP-01", "evse": None, "connector": None, "token": "T"}),
@@ -115,7 +118,11 @@ def test_password_of_an_adopted_charger_travels_as_base64_without_its_line_end(f
         (["start", "CP-01/1/1/1", "--token", "T"], "is not CHARGER"),
         (["start", "/1", "--token", "T"], "is not CHARGER"),
         (["sessions", "--since", "yesterday"], "'yesterday' is neither a duration"),
+        (["outages", "--since", "last night"], "'last night' is neither a duration"),
+        (["outages", "CP-01"], "Unrecognized arguments: CP-01"),
         (["sessions", "--since", "999999999d"], "is neither a duration"),
+        (["diagnose", "S42", "S43"], "Unrecognized arguments: S43"),
+        (["diagnose", "S42", "--since", "ever"], "'ever' is neither a duration"),
         (["queue", "show", "x"], "invalid int value: 'x'"),
         (["queue", "drop", "x"], "invalid int value: 'x'"),
         (["adopt", "CP-07", "--password-file", "/nonexistent"], "cannot read /nonexistent: No such file"),
@@ -159,11 +166,11 @@ def test_version_is_the_installed_one(capsys):
     assert capsys.readouterr().out == f"edge {version('ocpp-edge')}\n"
 
 
-COMMANDS = ["run", "check", "status", "uplink", "meter", "meter probe"]
+COMMANDS = ["run", "check", "status", "uplink", "outages", "meter", "meter probe"]
 COMMANDS += ["chargers", "adopt", "forget", "replace", "reset", "unlock", "availability", "trigger"]
 COMMANDS += ["get", "set"]
 COMMANDS += ["sessions", "session", "start", "stop"]
-COMMANDS += ["trace", "queue"]
+COMMANDS += ["trace", "diagnose", "queue"]
 COMMANDS += ["backup", "restore"]
 
 

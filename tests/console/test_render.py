@@ -50,7 +50,8 @@ def test_colour_changes_nothing_but_colour(name):
 def test_entries_that_come_one_by_one_are_one_timeline():
     whole = document("trace-session")
     show = printer("trace", {"subject": "S42"})
-    assert "\n".join(show(entry, PLAIN_80) for entry in whole["entries"]) == rendered("trace-session", PLAIN_80)
+    one_by_one = "\n".join(show(entry, PLAIN_80) for entry in whole["entries"])
+    assert rendered("trace-session", PLAIN_80).startswith(f"{one_by_one}\n\nVerdict")
 
 
 def test_sessions_say_whether_there_are_none_or_none_that_fit():
@@ -76,9 +77,9 @@ def test_escape_sequences_of_a_charger_do_not_reach_the_terminal():
     assert printable({"a\x1b": ["\r", 1, None, True, "ä€"]}) == {"a\\x1b": ["\\r", 1, None, True, "ä€"]}
 
 
-@pytest.mark.parametrize("command", ["status", "chargers", "sessions", "session", "queue", "uplink", "meter", "start",
-    "adopt", "forget", "replace", "reset", "unlock", "availability", "trigger", "get", "set",
-    "meter_probe"])  # fmt: skip
+@pytest.mark.parametrize("command", ["status", "chargers", "sessions", "session", "queue", "uplink", "outages", "meter",
+    "start", "adopt", "forget", "replace", "reset", "unlock", "availability", "trigger", "get", "set",
+    "diagnose", "meter_probe"])  # fmt: skip
 def test_a_document_without_its_members_does_not_break_the_client(command):
     assert printer(command, {})({"v": 1}, PLAIN_80)
 

@@ -18,6 +18,7 @@ from edge.chargers.link import ChargerLink
 from edge.config import Api, Authorization, ChargerDefaults, ChargerSettings, Config, Listener, StoreSettings, Uplink
 from edge.config import Site as SiteSettings
 from edge.console.server import _encode
+from edge.console.views_diagnosis import DiagnosisViews
 from edge.console.views_messages import MessageViews
 from edge.console.views_sessions import SessionViews
 from edge.console.views_site import SiteViews
@@ -238,7 +239,10 @@ async def _must_be_shown(daemon: Daemon) -> None:
     for one in listed["sessions"][:25]:
         _encode(await sessions.session({"session": one["session"]}))
         _encode(await messages.trace({"subject": one["session"], "raw": True}))
+        _encode(await DiagnosisViews(store, inside).diagnose({"subject": one["session"]}))
     _encode(await messages.trace({"subject": CHARGER, "raw": True}))
     _encode(await messages.trace({"subject": CHARGER}))
+    for subject in (CHARGER, None):
+        _encode(await DiagnosisViews(store, inside).diagnose({"subject": subject}))
     for entry in (await messages.queue({}))["entries"][:25]:
         _encode(await messages.queue({"seq": entry["seq"]}))
