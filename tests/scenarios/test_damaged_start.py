@@ -9,6 +9,7 @@ import sqlite3
 import pytest
 from simulators.charger import Charger
 
+from edge.store.quarantine import DONE, NOTE
 from tests.scenarios.site import ChargerSettings, Site, configuration
 from tests.scenarios.test_control_only import alarm_codes, simulate
 from tests.store import corruption
@@ -112,7 +113,8 @@ def test_a_condemned_store_that_cannot_be_put_aside_yet_is_put_aside_as_soon_as_
         (folder / "quarantine").unlink()
         await until_alarm(site, "store_unusable", is_raised=False)
         (aside,) = quarantined(folder)
-        assert json.loads((aside / "why.json").read_text())["why"] == WHY
+        (note,) = (aside / name for name in (NOTE, DONE) if (aside / name).exists())
+        assert json.loads(note.read_text())["why"] == WHY
 
     simulate(story)
 

@@ -21,6 +21,8 @@ class Session:
     values: int = 0
     unnamed: int = 0
     after: int = 0
+    is_ours: bool = False
+    """Its stop never came: the next start has ended it."""
 
 
 @dataclass(frozen=True)
@@ -132,15 +134,16 @@ RECORDINGS = {
                 1, "5EvamQlgAVwxDPegkM", f"{DAY}08:31:18.000Z", 1, f"{DAY}08:31:19.000Z", 1, "PowerLoss",
                 values=1, after=3,
             ),
-            Session(1, "lGJ", f"{DAY}08:31:20.000Z", 1),
-            Session(1, "DmwjxkiF", f"{DAY}08:31:22.000Z", 1, values=1, unnamed=1),
-            Session(1, "zxhAQT84sV6JiP", f"{DAY}08:31:23.000Z", 1),
-            Session(1, "rfee88gVua", f"{DAY}08:31:25.000Z", 1),
+            # The next start ends each of the others but the last.
+            Session(1, "lGJ", f"{DAY}08:31:20.000Z", 1, is_ours=True),
+            Session(1, "DmwjxkiF", f"{DAY}08:31:22.000Z", 1, values=1, unnamed=1, is_ours=True),
+            Session(1, "zxhAQT84sV6JiP", f"{DAY}08:31:23.000Z", 1, is_ours=True),
+            Session(1, "rfee88gVua", f"{DAY}08:31:25.000Z", 1, is_ours=True),
             Session(1, "Jr34v9x2J", f"{DAY}08:31:26.000Z", 1, values=1, unnamed=1),
         ),
         peculiar=(
             "available_while_open", "boot_while_open", "duplicate_stop", "finishing_skipped",
-            "phase_of_other_measurand", "preparing_skipped", "start_while_open", "stop_without_reason",
+            "phase_of_other_measurand", "preparing_skipped", "start_while_open", "stop_never_came", "stop_without_reason",
             "stop_without_token", "unit_of_other_measurand", "value_not_a_number", "values_after_stop",
             "values_attached_by_connector",
         ),
