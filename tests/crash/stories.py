@@ -142,6 +142,19 @@ async def backlog(site: Yard) -> None:
     await site.keeper.down()
 
 
+async def lost_stop(site: Yard) -> None:
+    """A charger loses the stop of a session: the next one on the connector proves its end, and the cloud gets a stop."""
+    site.keeper.up()
+    one, other, _ = await three(site)
+    site.begin(one)
+    site.values(one, wh=40)  # if the full disk refuses them, the next start still proves the energy
+    await site.answered(one)
+    site.end(one, is_stop_lost=True)
+    await all_at_once(site.session(one, values=1), site.session(other, 2, values=1))
+    await site.delivered()
+    await site.keeper.down()
+
+
 def lose_first_page(here: Place) -> None:
     """On which SQLite keeps where everything is, and the store none of its rows."""
     whole = here.store.read_bytes()
@@ -286,6 +299,7 @@ STORIES = {
         Story("charging", charging, before=known_site),
         Story("outage and drain", outage, before=known_site),
         Story("restart with a backlog", backlog, before=long_outage),
+        Story("a lost stop", lost_stop, before=known_site),
         Story("a damaged store", damaged, before=long_outage, spoil=lose_first_page),
         Story("backup and restore", put_back, before=known_site),
         Story("adopt, replace, forget", fleet, before=known_site),

@@ -47,6 +47,6 @@ async def test_a_store_is_looked_after_also_when_its_reserve_cannot_be_made():
 
 
 async def test_a_first_look_that_fails_is_soon_made_again():
-    """The first writes of this life are those of the first look at how full the store is."""
-    figures = await told("a store that is filling", Point(1, "pwrite64", "edge.db-wal", 4), "EIO", IN_A_ROW)
+    """After those of the opening, the first writes of this life are those of the first look at how full the store is."""
+    figures = await told("a store that is filling", Point(1, "pwrite64", "edge.db-wal", 7), "EIO", IN_A_ROW)
     assert figures.notes["runs with housekeeping_failed"] == 1

@@ -120,14 +120,14 @@ class Yard:
         charger.sessions.plug_in(connector)
         charger.begin_session(connector, f"TAG-{next(self.tags)}")
 
-    def values(self, charger: Charger, connector: int = 1, count: int = 1) -> None:
+    def values(self, charger: Charger, connector: int = 1, count: int = 1, wh: int = 100) -> None:
         for _ in range(count):
-            charger.add_energy(connector, 100)
+            charger.add_energy(connector, wh)
             charger.sessions.sample(connector)
 
-    def end(self, charger: Charger, connector: int = 1) -> None:
+    def end(self, charger: Charger, connector: int = 1, *, is_stop_lost: bool = False) -> None:
         charger.add_energy(connector, 10)
-        charger.end_session(connector)
+        charger.sessions.end(connector, "Local", is_stop_lost=is_stop_lost)
         charger.sessions.unplug(connector)
 
     async def session(self, charger: Charger, connector: int = 1, values: int = 2) -> None:

@@ -31,6 +31,7 @@ from tests.simulation.websocket_end import WebSocketEnd
 
 CLOUD = ("127.0.0.1", 9000)
 IDENTITY = "depot-7"
+REFUSED_FOR_GOOD = "PropertyConstraintViolation"
 LATE_S = (31.0, 120.0)
 SLOW_S = (2.0, 25.0)
 
@@ -216,14 +217,14 @@ class Cloud:
         if self._faults.strikes("refused_for_now"):
             return self._chance.choice(("InternalError", "GenericError"))
         if arrival.keys and (self._faults.strikes("refused_for_good") or self._dislikes(arrival)):
-            return "PropertyConstraintViolation"
+            return REFUSED_FOR_GOOD
         most = self.kind.values_at_most
         if most is not None and len(arrival.keys) > most:
             return "OccurenceConstraintViolation"
         if arrival.action == "StopTransaction" and self.kind.refuses_second_stop:
             known = self.transactions.get(arrival.payload["transactionId"])
             if known is not None and known.stops:
-                return "PropertyConstraintViolation"
+                return REFUSED_FOR_GOOD
         return None
 
     def _dislikes(self, arrival: Arrival) -> bool:

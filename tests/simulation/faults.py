@@ -40,6 +40,9 @@ SLIPS: dict[str, Slip] = {
     "charger_repeats_message": Slip(0.15),
     "charger_sends_frame_twice": Slip(0.07),
     "charger_sends_garbage": Slip(0.03),
+    # A charger, for each session that ends.
+    "stop_lost": Slip(0.25),
+    "stop_withheld": Slip(0.25),
 }
 
 BLOWS: dict[str, Blow] = {

@@ -83,7 +83,15 @@ class FieldCharger:
         self.truth = truth
         self.faults = faults
         self.parking = Parking(
-            name, connectors, first_upstream, truth, self.clock, self.chance, self.say_status, self.wake
+            name,
+            connectors,
+            first_upstream,
+            truth,
+            self.clock,
+            self.chance,
+            self.say_status,
+            self.wake,
+            faults.strikes,
         )
         self.habits = Habits(
             boots_on_reconnect=self.chance.random() < 0.3,

@@ -28,6 +28,8 @@ class FoundOnDisk:
         self._digests: dict[int, bytes] = {}
         self._relayed: list[tuple[int, int, str]] = []
         """(Transaction, row, key) of what the cloud is to get."""
+        self._late_stops: dict[str, int] = {}
+        """Stops that came after ours: they do not go up. By key."""
         self._parked_from: dict[int, int] = {}
         self._open: Counter[int] = Counter()
 
@@ -67,11 +69,14 @@ class FoundOnDisk:
                 self.keys.add(key)
                 if relay and tx_no is not None:
                     self._relayed.append((tx_no, seq, key))
+                elif action == "StopTransaction" and tx_no is not None:
+                    self._late_stops[key] = tx_no
 
     def parked_keys(self) -> set[str]:
         """Messages that the daemon has given up on, and those that have to wait behind them."""
         parked = self._parked_from
-        return {key for tx_no, seq, key in self._relayed if tx_no in parked and seq >= parked[tx_no]}
+        late = {key for key, tx_no in self._late_stops.items() if tx_no in parked}
+        return late | {key for tx_no, seq, key in self._relayed if tx_no in parked and seq >= parked[tx_no]}
 
     def first_parked_keys(self) -> set[str]:
         """Those with which it began."""

@@ -9,15 +9,19 @@ ledgers of the truth (`truth.py`), what the cloud and the chargers made of it (`
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from enum import Enum
 from itertools import pairwise
 
+from tests.simulation.cloud import REFUSED_FOR_GOOD
 from tests.simulation.found_on_disk import FoundOnDisk
 from tests.simulation.site import SiteUnderTest
 from tests.simulation.truth import ANSWER_WITHIN, Arrival, Said, Session, canonical
 
 TASKS_AT_MOST, TASKS_PER_LINK = 60, 14
 LINKS_AT_MOST, LINKS_PER_CHARGER = 60, 6
+NEXT_WH = 100
+"""So much more than the last register may be billed if the next session's start says that it has flowed."""
 COMMAND_WITHIN_S = 25.0 + 60.0
 """Seconds from when the controller has read a command to when the charger has: its budget, and the longest stall of a
 charger's link, from which nothing can be called back."""
@@ -84,9 +88,10 @@ def rows_stay(_site: SiteUnderTest, disk: FoundOnDisk) -> Iterator[str]:
 
 @invariant("I1", Moment.AT_REST, "what a charger was told is stored has reached the cloud, or is parked")
 def acknowledged_is_delivered(site: SiteUnderTest) -> Iterator[str]:
-    parked = site.disk.parked_keys()
+    parked, concluded = site.disk.parked_keys(), site.truth.concluded()
     for said in site.truth.acknowledged():
-        if not site.truth.processed(said) and said.key not in parked:
+        is_late_stop = said.action == "StopTransaction" and said.session.number in concluded
+        if not site.truth.processed(said) and said.key not in parked and not is_late_stop:
             yield f"{_told(said)} has not reached the cloud and is not parked"
 
 
@@ -94,7 +99,7 @@ def acknowledged_is_delivered(site: SiteUnderTest) -> Iterator[str]:
 def parked_was_refused(site: SiteUnderTest) -> Iterator[str]:
     for key in site.disk.first_parked_keys():
         alone = (one for one in site.truth.arrived.get(key, ()) if one.keys == [key])
-        if not any(one.code == "PropertyConstraintViolation" for one in alone):
+        if not any(one.code == REFUSED_FOR_GOOD for one in alone):
             yield f"{key} is parked, and the cloud has not refused it"
 
 
@@ -121,10 +126,39 @@ def order_of_each_connector(site: SiteUnderTest) -> Iterator[str]:
                 yield f"{outlet}: {_told(other)} reached the cloud before {_told(one)}"
 
 
-@invariant("I2", Moment.ALWAYS, "the cloud gets nothing that no charger has said")
+@invariant("I2", Moment.ALWAYS, "the cloud gets nothing that no charger has said, but for stops of sessions that ended")
 def nothing_is_invented(site: SiteUnderTest) -> Iterator[str]:
     for arrival in site.truth.strangers:
-        yield f"{arrival.action} at {arrival.at:.3f}: {canonical(arrival.payload)}"
+        session = site.truth.of_stranger(arrival)
+        if session is None:
+            yield f"{arrival.action} at {arrival.at:.3f}: {canonical(arrival.payload)}"
+        elif session.is_open or session.ended_at is None or session.ended_at > arrival.at:
+            yield f"session {session.number} of {session.outlet} lives, and got a stop: {canonical(arrival.payload)}"
+
+
+@invariant("I16", Moment.ALWAYS, "a session gets one stop: its own, or ours")
+def one_stop_each(site: SiteUnderTest) -> Iterator[str]:
+    for number, arrivals in site.truth.concluded().items():
+        session = site.truth.sessions[number - 1]
+        own = [one for one in session.said if one.action == "StopTransaction" and site.truth.processed(one)]
+        if own or len({canonical(one.payload) for one in arrivals}) > 1:
+            yield f"session {number}: ours {[one.payload for one in arrivals]}, own {[one.payload for one in own]}"
+
+
+@invariant(
+    "I16",
+    Moment.AT_REST,
+    "a stop of ours has the last register that was told of the session by a clock that stood, and no more than was true",
+)
+def our_stops_are_provable(site: SiteUnderTest) -> Iterator[str]:
+    for number, arrivals in site.truth.concluded().items():
+        session, stop = site.truth.sessions[number - 1], arrivals[0].payload
+        told = [one for one in session.said if one.action == "MeterValues" and site.truth.processed(one)]
+        has_told = told and _clock_stood(site, session)
+        last_wh = int(told[-1].entry["sampledValue"][0]["value"]) if has_told else session.meter_start_wh
+        true_wh = session.meter_stop_wh if session.lost_at_wh is None else session.lost_at_wh
+        if not last_wh <= stop["meterStop"] <= (true_wh or 0) + NEXT_WH:
+            yield f"session {number}: {stop['meterStop']} Wh, told were {last_wh}, true are {true_wh}"
 
 
 @invariant("I3", Moment.ALWAYS, "a repeated message is equal to the one before")
@@ -207,13 +241,17 @@ def one_open_transaction(site: SiteUnderTest) -> Iterator[str]:
 
 @invariant("I6", Moment.AT_REST, "of each complete session the cloud has the watt-hours that its meter counted")
 def energy_is_conserved(site: SiteUnderTest) -> Iterator[str]:
+    concluded = site.truth.concluded()
     by_stop = {key: one for one in site.cloud.transactions.values() for key in one.stop_keys}
     parked = site.disk.parked_keys()
     for session in site.truth.sessions:
         if session.meter_stop_wh is None or not all(one.is_acknowledged for one in session.said):
             continue
-        if parked.intersection(one.key for one in session.said if one.action != "MeterValues"):
-            continue
+        if session.is_stop_lost or session.number in concluded:
+            continue  # `our_stops_are_provable`
+        own_stop = any(one.action == "StopTransaction" for one in session.said)
+        if parked.intersection(one.key for one in session.said if one.action != "MeterValues" or not own_stop):
+            continue  # what comes after it is parked with it
         billed = by_stop.get(session.said[-1].key)
         truth_wh = session.meter_stop_wh - session.meter_start_wh
         if billed is None:
@@ -308,6 +346,18 @@ def station_keeps_the_rules(site: SiteUnderTest) -> Iterator[str]:
 
 
 # ── words and reasons ───────────────────────────────────────────────────────────
+
+
+CLOCK_STANDS_S = 10.0
+
+
+def _clock_stood(site: SiteUnderTest, session: Session) -> bool:
+    """Whether its charger's clock was not set from the session's start to the connector's next one."""
+    said = site.truth.by_outlet[session.outlet]
+    until = next((one for one in said if one.session.number > session.number), None)
+    messages = session.said if until is None else [*session.said, until]
+    by_s = [datetime.fromisoformat(one.stamp).timestamp() - one.at for one in messages]
+    return max(by_s) - min(by_s) < CLOCK_STANDS_S
 
 
 def _told(said: Said) -> str:

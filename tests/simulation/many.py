@@ -18,7 +18,7 @@ GRAVEST = {
     "lost": ("acknowledged_is_on_disk", "rows_stay", "acknowledged_is_delivered"),
     "out_of_order": ("order_of_each_connector",),
     "unrecognisable_duplicates": ("repeats_are_equal", "repeats_have_a_reason", "nothing_is_invented"),
-    "watt_hours_not_conserved": ("energy_is_conserved",),
+    "watt_hours_not_conserved": ("energy_is_conserved", "our_stops_are_provable"),
     "unhandled_exceptions": ("nothing_fails",),
 }
 """Names for breaches of these rules (`invariants.py`); those of all others are `other_breaches`."""

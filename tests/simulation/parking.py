@@ -21,6 +21,8 @@ from tests.simulation.world import SimClock
 
 WH_BETWEEN_METERS = 10_000_000
 """Registers begin so far apart that no two meters ever show the same number."""
+WITHHELD_S = 60.0, 5400.0
+"""For so long a charger may keep a stop to itself: until after ours was sent."""
 ONE_MS = timedelta(milliseconds=1)
 
 
@@ -61,6 +63,7 @@ class Parking:
         chance: random.Random,
         on_status: Callable[[int], None],
         on_said: Callable[[], None],
+        slips: Callable[[str], bool] = lambda _name: False,
     ) -> None:
         self.charger = charger
         self.clock = clock
@@ -75,6 +78,7 @@ class Parking:
         self._chance = chance
         self._on_status = on_status
         self._on_said = on_said
+        self._slips = slips
         self._last_stamp: datetime | None = None
         self._stamps: set[datetime] = set()
 
@@ -123,7 +127,13 @@ class Parking:
         session.meter_stop_wh, session.ended_at = space.outlet.register_wh(now), now
         session.stop_reason = reason
         space.session = None
-        self._put(session, "StopTransaction")
+        if self._slips("stop_lost"):
+            session.is_stop_lost = True
+        elif self._slips("stop_withheld"):
+            stamp, late_s = self._stamp(), self._chance.uniform(*WITHHELD_S)
+            asyncio.get_running_loop().call_later(late_s, lambda: self._put(session, "StopTransaction", stamp))
+        else:
+            self._put(session, "StopTransaction")
         self.show(space, "Finishing")
 
     def leave(self, space: Space) -> None:
@@ -147,7 +157,8 @@ class Parking:
             elif after is AfterPowerLoss.RESUME:
                 space.outlet.close_contactor(_now())
             else:
-                space.session.is_forgotten = True
+                space.session.is_forgotten, space.session.ended_at = True, _now()
+                space.session.lost_at_wh = space.outlet.register_wh(_now())
                 space.session = None
                 space.outlet.status = "Available" if not space.is_taken else "Preparing"
 

@@ -129,14 +129,22 @@ def _sentences(group: BaseExceptionGroup) -> list[str]:
 def _figures(site: SiteUnderTest) -> Counter[str]:
     truth, said_by_daemon = site.truth, site.chronicle.events
     acknowledged = list(truth.acknowledged())
-    parked = site.disk.parked_keys()
+    parked, concluded = site.disk.parked_keys(), truth.concluded()
     return Counter(
         messages_acknowledged=len(acknowledged),
         messages_delivered=sum(bool(truth.processed(one)) for one in acknowledged),
         messages_parked=sum(one.key in parked and not truth.processed(one) for one in acknowledged),
+        stops_after_ours=sum(
+            one.action == "StopTransaction"
+            and one.session.number in concluded
+            and not truth.processed(one)
+            and one.key not in parked
+            for one in acknowledged
+        ),
         messages_repeated_upstream=sum(len(got) - 1 for got in truth.arrived.values()),
         messages_shared_by_values=sum(len(one.keys) > 1 for one in truth.arrivals),
         sessions=len(truth.sessions),
+        sessions_ended_by_us=len(concluded),
         watt_hours=sum(one.meter_stop_wh - one.meter_start_wh for one in truth.sessions if one.meter_stop_wh),
         commands=len(truth.orders),
         lives_of_the_daemon=site.controller.lives,

@@ -22,7 +22,7 @@ from edge.config import (
     Uplink,
 )
 from tests.simulation.chronicle import Chronicle
-from tests.simulation.cloud import CLOUD, IDENTITY, KINDS, Cloud, CloudKind
+from tests.simulation.cloud import CLOUD, IDENTITY, KINDS, REFUSED_FOR_GOOD, Cloud, CloudKind
 from tests.simulation.controller import Controller
 from tests.simulation.faults import EVERYTHING, Faults
 from tests.simulation.field_charger import FieldCharger
@@ -32,7 +32,7 @@ from tests.simulation.misfortune import LISTENER, Misfortune, Victims
 from tests.simulation.modbus_end import METER, SiteMeter
 from tests.simulation.roads import Roads
 from tests.simulation.server import Address
-from tests.simulation.truth import Truth
+from tests.simulation.truth import Fate, Truth
 
 HOUR = 3600.0
 TO_REST_S = HOUR
@@ -161,6 +161,22 @@ class SiteUnderTest:
             rested = 0 if self.unrest_at_end else rested + 1
         self.took_to_rest_s = self.loop.time() - began
 
+    def _ended_or_parked(self) -> set[int]:
+        """Sessions of which the cloud has the charger's own stop, or nothing since it has refused something for good."""
+        truth = self.truth
+        ended = {one.session.number for one in truth.said if one.action == "StopTransaction" and truth.processed(one)}
+        parked: set[int] = set()
+        for arrival in truth.arrivals:
+            session = truth.by_key[arrival.keys[0]].session if arrival.keys[0] in truth.by_key else None
+            session = truth.of_stranger(arrival) if session is None else session
+            if session is None:
+                continue
+            if arrival.code == REFUSED_FOR_GOOD and len(arrival.keys) == 1:
+                parked.add(session.number)
+            elif arrival.fate is Fate.PROCESSED:
+                parked.discard(session.number)
+        return ended | parked
+
     def unrest(self) -> list[str]:
         """What still goes on; nothing: everyone is connected, no car charges, nobody has anything to say."""
         inside = None if self.controller.daemon is None else self.controller.daemon.inside
@@ -174,6 +190,11 @@ class SiteUnderTest:
         for charger in self.chargers:
             taken = [space.connector for space in charger.parking.spaces.values() if space.is_taken]
             found += [f"a car stands at {charger.name}, connector {connector}" for connector in taken]
+        closed = set(self.truth.concluded()) | self._ended_or_parked()
+        found += [
+            f"session {one.number} of {one.outlet} has no end" for one in self.truth.sessions
+            if one.said and one.said[0].is_acknowledged and not one.is_open and one.number not in closed
+        ]  # fmt: skip
         if inside.uplink().state != "accepted":
             found.append(f"the uplink is {inside.uplink().state}")
         if inside.oldest_waiting() is not None:

@@ -5,13 +5,15 @@ which rule has to break stands in the table; a few virtual hours of a few seeds 
 """
 
 import asyncio
+import dataclasses
 import itertools
 import sqlite3
 
 import pytest
 
-from edge.chargers import roster, starts
+from edge.chargers import roster, starts, stops
 from edge.dialects.v16 import gathering
+from edge.domain import reconciliation, registers
 from edge.jsontypes import Payload
 from edge.store import db, delivery, exchange, repeats
 from edge.uplink import commands, composing, configuration, lanes, link, outcomes, sender, station
@@ -233,6 +235,41 @@ def leave_tasks_behind(monkeypatch):
     monkeypatch.setattr(roster.Roster, "detach", leave)
 
 
+def take_a_pause_for_an_end(monkeypatch):
+    """A car that draws nothing counts as one that has left."""
+    after_status = reconciliation.after_status
+
+    def after(doubt, status, *when, **how):
+        return after_status(doubt, "Available" if status == "SuspendedEV" else status, *when, **how)
+
+    monkeypatch.setattr(reconciliation, "after_status", after)
+
+
+def never_conclude(monkeypatch):
+    """A stop that never comes is waited for."""
+    monkeypatch.setattr(reconciliation, "next_step", lambda *_, **__: reconciliation.Step.WAIT)
+
+
+def send_the_late_stop_too(monkeypatch):
+    """The real stop goes up although ours did."""
+
+    def end(connection, said, ended, tx, answer, notes):
+        return stops._end(connection, said, ended, tx, answer, notes)
+
+    monkeypatch.setattr(stops, "_further", end)
+
+
+def bill_more_than_is_known(monkeypatch):
+    """A session without a stop gets a kilowatt-hour on top."""
+    of_unfinished = registers.of_unfinished
+
+    def more(session, next_register):
+        found = of_unfinished(session, next_register)
+        return dataclasses.replace(found, energy_wh=found.energy_wh + 1000, stop_wh=found.stop_wh + 1000)
+
+    monkeypatch.setattr(registers, "of_unfinished", more)
+
+
 BITES = (  # with the plain cloud, where no other is named
     (answer_before_commit, {"controller_crash"}, 10, "I1 acknowledged_is_on_disk"),
     (wait_for_no_disk, {"controller_crash"}, 10, "I1 acknowledged_is_on_disk"),
@@ -256,6 +293,10 @@ BITES = (  # with the plain cloud, where no other is named
     (log_a_password, set(), 1, "I12 no_secret_is_logged"),
     (write_no_digest, set(), 1, "I13 disk_is_whole"),
     (fail_in_the_open, set(), 1, "I14 nothing_fails"),
+    (take_a_pause_for_an_end, set(), 1, "I2 nothing_is_invented"),
+    (never_conclude, {"stop_lost"}, 1, "I10 comes_to_rest"),
+    (send_the_late_stop_too, {"stop_withheld"}, 3, "I16 one_stop_each"),
+    (bill_more_than_is_known, {"stop_lost"}, 1, "I16 our_stops_are_provable"),
 )
 
 

@@ -54,6 +54,10 @@ class Session:
     """As the controller has given it."""
     is_forgotten: bool = False
     """The charger has lost it with its power: nobody will ever say its stop."""
+    is_stop_lost: bool = False
+    """The charger has lost its stop."""
+    lost_at_wh: int | None = None
+    """The register when it was forgotten."""
     said: list["Said"] = field(default_factory=list)
 
     @property
@@ -183,7 +187,12 @@ class Truth:
     # ── the cloud ───────────────────────────────────────────────────────────────
 
     def arrive(self, arrival: Arrival) -> None:
-        """A transaction message of a charger, or values of the site's own meter, which nobody says here."""
+        """A transaction message of a charger, or one of the controller: values of its meter, or a stop of a session.
+
+        Two sessions may get the same stop: what nobody has said is told apart by the cloud's id.
+        """
+        of = arrival.payload.get("transactionId")
+        arrival.keys = [key if key in self.by_key else f"{key} of {of}" for key in arrival.keys]
         self.arrivals.append(arrival)
         for key in arrival.keys:
             self.arrived[key].append(arrival)
@@ -193,6 +202,22 @@ class Truth:
     def road_was_healed(self, now: float) -> bool:
         """Whether that was so short a time ago that nobody can say when what arrives now was sent."""
         return bool(self.uplink_healed_at) and self.uplink_healed_at[-1] > now - ANSWER_WITHIN
+
+    def of_stranger(self, arrival: Arrival) -> Session | None:
+        """The session of a stop that no charger has said, by the id that the cloud gave to its start."""
+        if arrival.action != "StopTransaction":
+            return None
+        starts = self.given.get(arrival.payload.get("transactionId"), ())
+        return next((self.by_key[key].session for key in sorted(starts) if key in self.by_key), None)
+
+    def concluded(self) -> dict[int, list[Arrival]]:
+        """Stops of ours that the cloud has taken, by the number of the session."""
+        found: dict[int, list[Arrival]] = defaultdict(list)
+        for arrival in self.strangers:
+            session = self.of_stranger(arrival)
+            if session is not None and arrival.fate is Fate.PROCESSED:
+                found[session.number].append(arrival)
+        return found
 
     def processed(self, said: Said) -> list[Arrival]:
         return [one for one in self.arrived.get(said.key, ()) if one.fate is Fate.PROCESSED]

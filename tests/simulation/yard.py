@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -18,6 +18,7 @@ from edge.config import (
     ChargerSettings,
     Config,
     Listener,
+    Sessions,
     Site,
     StoreSettings,
     Uplink,
@@ -26,6 +27,7 @@ from edge.console.views_messages import MessageViews
 from edge.console.views_sessions import SessionViews
 from edge.console.views_site import SiteViews
 from edge.daemon import Daemon, build
+from edge.store.db import CommitFailed
 from edge.world import World, nobody_to_ask
 from tests.simulation.loop import SimLoop
 from tests.simulation.world import SimClock, SimDisk, SimIds, SimNotify, SimOffload
@@ -43,7 +45,14 @@ class Yard:
     disk: SimDisk
 
     async def ask(self, command: str, **args: object) -> dict:
-        """What the console would show."""
+        """What the console would show; between two lives of the daemon it is asked again."""
+        for _ in range(100):
+            with contextlib.suppress(CommitFailed):
+                return await self._asked(command, args)
+            await asyncio.sleep(0.1)
+        return await self._asked(command, args)
+
+    async def _asked(self, command: str, args: Mapping[str, object]) -> dict:
         store, inside = self.daemon.inside._parts.store, self.daemon.inside
         views = {
             "status": SiteViews(store, inside).status,
@@ -69,11 +78,16 @@ async def yard(
     retention_days: int = 90,
     max_size_mb: int = 2048,
     claim: Callable[[], None] | None = None,
+    listed: Sequence[str] = (),
+    timezone: str = "Europe/Berlin",
+    max_current: float | None = None,
+    sessions: Mapping[str, int] | None = None,
     **csms_options: object,
 ) -> AsyncIterator[Yard]:
     """Everything is running and registered. `machine_wall`: what the controller's own clock shows.
 
-    Without a cloud nobody listens where the uplink looks for it.
+    Without a cloud nobody listens where the uplink looks for it. `listed`: chargers that the file knows and that do
+    not come by themselves; `max_current`: of these, in amperes. `sessions`: of the configuration.
     """
     clock, ids = SimClock(loop), SimIds(seed, "parties")
     disk = SimDisk(loop)
@@ -82,12 +96,16 @@ async def yard(
         machine_clock, SimIds(seed, "edge"), disk.open_database, SimOffload(), SimNotify(loop), how_clock_was_set
     )
     config = Config(
-        site=Site(id=IDENTITY),
+        site=Site(id=IDENTITY, timezone=timezone),
         listeners=(Listener("127.0.0.1", 8887, "/ocpp", 0),),
         uplink=Uplink(url=f"ws://127.0.0.1:{9000 if has_cloud else 9999}/ocpp", identity=IDENTITY, security_profile=0),
         store=StoreSettings(folder / "edge.db", retention_days, max_size_mb),
         chargers=ChargerDefaults(meter_interval=60),
-        charger=tuple(ChargerSettings(f"CP-0{n}", evses=(1, 1)) for n in range(1, chargers + 1)),
+        charger=(
+            *(ChargerSettings(f"CP-0{n}", evses=(1, 1)) for n in range(1, chargers + 1)),
+            *(ChargerSettings(one, evses=(1, 1), max_current=max_current) for one in listed),
+        ),
+        sessions=Sessions(**(sessions or {})),
         authorization=Authorization(offline="everyone"),
         api=Api(socket=None),
     )

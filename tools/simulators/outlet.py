@@ -27,6 +27,7 @@ class Session:
     meter_stop: int | None = None
     stop_reason: str | None = None
     is_stop_answered: bool = False
+    is_stop_lost: bool = False  # nobody will ever say it
     has_failed: bool = False  # the start was refused too often: nobody will ever know this session
 
     @property

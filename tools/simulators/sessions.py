@@ -76,8 +76,8 @@ class Sessions:
         self._say(f"connector {connector}: session of {id_tag} begins at {session.meter_start} Wh")
         return session
 
-    def end(self, connector: int, reason: str) -> Session:
-        """Charging ends now; the StopTransaction is queued."""
+    def end(self, connector: int, reason: str, *, is_stop_lost: bool = False) -> Session:
+        """Charging ends now; the StopTransaction is queued, or lost for good."""
         outlet = self.outlets[connector]
         session = outlet.session
         if session is None:
@@ -87,7 +87,9 @@ class Sessions:
         session.meter_stop = outlet.register_wh(now)
         session.stop_reason = reason
         outlet.session = None
-        self.put(Sent(session, connector, "StopTransaction", lambda: messages16.stop_transaction(session, at)))
+        session.is_stop_lost = is_stop_lost
+        if not is_stop_lost:
+            self.put(Sent(session, connector, "StopTransaction", lambda: messages16.stop_transaction(session, at)))
         self._say(f"connector {connector}: session ends ({reason}), {session.meter_stop - session.meter_start} Wh")
         self.set_status(connector, ChargePointStatus.finishing)
         if outlet.becomes_inoperative:
