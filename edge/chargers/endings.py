@@ -222,15 +222,16 @@ def _end(
     connection: Connection, tx: Transaction, doubt: Doubt, at: Moment, most_watts: float, next_register: int | None
 ) -> End:
     """At the evidence, with the energy that is known to have flowed."""
-    last = last_measured(connection, tx)
-    started_ms = transactions.wall_ms(tx.started_at) or at.wall_ms
+    # By our clock until it is told, which is by that of the start.
+    ahead_ms = charger_clocks.told_ahead_ms(connection, tx.no)
+    started_ms = (transactions.wall_ms(tx.started_at) or at.wall_ms) - ahead_ms
     heard_ms = max(started_ms, _last_values_ms(connection, tx) or 0)
     ended_ms = reconciliation.ended_at_ms(doubt, started_ms, heard_ms, at.wall_ms)
     energy = figures.of_unfinished(connection, tx, ended_ms, most_watts, next_register)
     if energy is not None:
         figures.keep(connection, tx.no, energy, None, is_put_right=False)
-    register = (last.register_wh or 0) if energy is None else energy.stop_wh
-    return End(ended_ms, register, reconciliation.reason(doubt))
+    register = last_measured(connection, tx).register_wh or 0 if energy is None else energy.stop_wh
+    return End(ended_ms + ahead_ms, register, reconciliation.reason(doubt))
 
 
 def _row(
@@ -249,9 +250,10 @@ def late_stop(connection: Connection, said: Said, tx_no: TransactionNo, ended: T
     if ours is None or ours.late_stop_seq is not None:
         return None
     said_wh = ended.meter_stop_wh if registers.is_register(ended.meter_stop_wh) else None
-    said_ms = _when_ms(connection, said, ended.at)
-    is_same = reconciliation.agrees(ours.meter_stop_wh, ours.ended_wall_ms, said_wh, said_ms)
-    both = f"ours says {_at(ours.ended_wall_ms)} and {ours.meter_stop_wh} Wh, this one {_at(said_ms)} and {said_wh} Wh"
+    said_ms, ours_ms = _when_ms(connection, said, ended.at), ours.ended_wall_ms
+    ours_ms = None if ours_ms is None else ours_ms - charger_clocks.told_ahead_ms(connection, tx_no)
+    is_same = reconciliation.agrees(ours.meter_stop_wh, ours_ms, said_wh, said_ms)
+    both = f"ours says {_at(ours_ms)} and {ours.meter_stop_wh} Wh, this one {_at(said_ms)} and {said_wh} Wh"
     rule = Rule.STOP_CAME_LATE if is_same else Rule.STOP_CONTRADICTS
     return Peculiarity(rule, f"{session_name(tx_no)} had been ended without it: {both}")
 

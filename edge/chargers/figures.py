@@ -116,6 +116,8 @@ def _session(
 ) -> tuple[Session, bool]:
     """As it is judged, and whether that is all of it."""
     started_ms = transactions.wall_ms(tx.started_at)
+    if started_ms is not None:
+        started_ms -= charger_clocks.told_ahead_ms(connection, tx.no)
     before = store.connector_before(connection, tx.no)
     begin_seq, (last_seq, _) = transactions.begin_seq(connection, tx.no), exchange.end_of(connection, tx.no)
     newest_first = exchange.of_transaction(connection, tx.no, last_seq)

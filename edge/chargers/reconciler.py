@@ -19,7 +19,8 @@ from edge.domain import reconciliation
 from edge.domain.ids import ChargerId, TransactionNo, session_name
 from edge.domain.peculiarities import Rule
 from edge.domain.ports import CallTimedOut, ChargerOffline, Clock, PeerRefused, Urgency
-from edge.domain.reconciliation import Step, Waits
+from edge.domain.reconciliation import Evidence, Step, Waits
+from edge.jsontypes import Payload
 from edge.store import endings as doubts
 from edge.store import timeline
 from edge.store.db import CommitFailed, Store
@@ -88,9 +89,9 @@ class Reconciler:
         now = self._clock.monotonic()
         passed, self._looked_at = now - self._looked_at, now
         self._standing = {one.tx_no: self._stood(one, passed) for one in found}
-        async with asyncio.TaskGroup() as tasks:
-            for one in found:
-                tasks.create_task(self._step(one, self._standing[one.tx_no]))
+        async with asyncio.TaskGroup() as questions:
+            for one in found:  # one after the other: a session's rows are walked, and chargers wait meanwhile
+                await self._step(one, self._standing[one.tx_no], questions)
         await self._account()
 
     async def _account(self) -> None:
@@ -121,7 +122,7 @@ class Reconciler:
         """For so long that nothing more is waited for."""
         return self._roster.away_for(one.charger) >= reconciliation.AWAY_FOR
 
-    async def _step(self, one: Doubted, standing: _Standing) -> None:
+    async def _step(self, one: Doubted, standing: _Standing, questions: asyncio.TaskGroup) -> None:
         settings, at = self._settings(), self._moment()
         if not at.is_known:
             return  # when it ended cannot be told yet
@@ -133,7 +134,7 @@ class Reconciler:
                 return
             case Step.ASK:
                 standing.asked_at = self._clock.monotonic()
-                await self._ask(one)
+                questions.create_task(self._ask(one))
             case Step.CONCLUDE:
                 await self._conclude(one, at)
             case Step.SEND:
@@ -159,18 +160,22 @@ class Reconciler:
             self._on_stored(stored)
 
     async def _ask(self, one: Doubted) -> None:
-        """Its status comes by itself, if it comes."""
-        if one.conn is None:
-            return
+        """Its status and its stop come by themselves, if they come."""
+        if one.doubt.evidence is Evidence.STOP_PROMISED:
+            await self._call(one, "RemoteStopTransaction", commands.remote_stop(one.charger_tx))  # once more (E.9, 7)
+        if one.conn is not None:
+            await self._call(one, "TriggerMessage", commands.trigger_status(one.conn))
+
+    async def _call(self, one: Doubted, action: str, payload: Payload) -> None:
         try:
             await self._roster.call(
                 one.charger,
-                "TriggerMessage",
-                commands.trigger_status(one.conn),
+                action,
+                payload,
                 within=ANSWER_WITHIN,
                 urgency=Urgency.CONFIGURATION,
                 transaction=one.tx_no,
                 cause=one.doubt.seq or None,
             )
         except (ChargerOffline, CallTimedOut, PeerRefused) as error:
-            self._log.info("status_not_triggered", charger=one.charger, connector=one.conn, why=str(error))
+            self._log.info("not_answered", charger=one.charger, action=action, why=str(error))

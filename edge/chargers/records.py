@@ -97,7 +97,7 @@ def record_values(connection: Connection, said: Said, values: EnergyMeasured) ->
     if belongs.relay and connector_no is not None:
         notes.add_all(compared(connection, said, connector_no, belongs.transaction, values))
         if belongs.transaction is not None:
-            timing.moved(connection, said, tx_no, (values.at, values.last_at), notes)
+            timing.moved(connection, said, tx_no, notes)
         seq = exchange.peek_seq(connection)
         stored = (*stored, Stored(connector_no, delivery.Waiting(seq, is_start_or_stop=False)))
         if belongs.transaction is not None:

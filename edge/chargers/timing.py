@@ -4,13 +4,14 @@ never set, is moved for the CSMS (`edge/domain/clocks.py` decides; `records.py` 
 The measurements live with the charger's `Tally`; what follows from them is stored, deferred, when it changes.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from datetime import datetime, timedelta
 from functools import lru_cache, partial
 from typing import Protocol
 from zoneinfo import ZoneInfo
 
 from edge.chargers.said import Notes, Said
+from edge.dialects.v16 import synthetic
 from edge.domain import clocks
 from edge.domain.clocks import Clock, Move, Offset
 from edge.domain.events import DomainEvent, EnergyMeasured
@@ -113,13 +114,13 @@ def of_start(connection: Connection, said: Said, at: datetime | None, notes: Not
     return at + timedelta(milliseconds=move.by_ms), Moving(clock, move.by_ms, said_ms + move.by_ms)
 
 
-def moved(
-    connection: Connection, said: Said, tx_no: TransactionNo, times: Sequence[datetime | None], notes: Notes
-) -> timedelta:
-    """By how much the times of another message of a session are moved."""
+def moved(connection: Connection, said: Said, tx_no: TransactionNo, notes: Notes) -> timedelta:
+    """By how much the times of another message of a session are moved: all of them, or none."""
     moving = charger_clocks.moving(connection, tx_no)
-    known_times = [round(at.timestamp() * 1000) for at in times if at is not None]
-    if moving is None or not known_times:
+    if moving is None:
+        return timedelta()
+    known_times = [round(at.timestamp() * 1000) for at in synthetic.times(said.call.payload)]
+    if not known_times:
         return timedelta()
     known = charger_clocks.of_charger(connection, said.charger)
     if known.ahead_ms is None:

@@ -250,7 +250,7 @@ class _Conversation:
 
 def _is_our_question(row: Exchange) -> bool:
     """How its connector stands was asked because of a session in doubt: nobody waits for that."""
-    return row.action == "TriggerMessage" and row.tx_no is not None
+    return row.action == "TriggerMessage" and row.tx_no is not None  # of the cloud's none has
 
 
 def _of_fate(fate: Fate, charger: str | None) -> Sighting:

@@ -274,12 +274,11 @@ SIGNS: Mapping[Sign, Judgement] = {
     ),
     Sign.OPEN_AND_OFFLINE: _charger(
         Weight.SERVICE,
-        "Look after its power and network. Without evidence of an end the session stays open until it is back.",
+        "Look after its power and network; without evidence of an end the session stays open until it is back.",
     ),
     Sign.SESSION_IN_DOUBT: _charger(
         Weight.BILL,
-        "Look at the connector. If no car charges there, have the charger tell its status (unplug, or edge reset "
-        "CHARGER): the controller then ends the session.",
+        "Look at the connector: if no car charges there, have the charger tell its status (edge reset CHARGER).",
     ),
     Sign.CONNECTION_LOST: _charger(Weight.FAULT, "Look at cable, radio and power of the charger, and at the switch."),
     Sign.VALUES_THINNED: _configuration(

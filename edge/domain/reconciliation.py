@@ -136,7 +136,9 @@ def after(doubt: Doubt | None, evidence: Evidence, seq: int, at_ms: int) -> Doub
         doubt = replace(doubt, has_rivals=True)
     if _RANK[evidence] <= _RANK[doubt.evidence]:
         return doubt
-    return replace(doubt, evidence=evidence, seq=seq, at_ms=min(at_ms, doubt.at_ms))
+    # A charger that refuses to stop may as well go on: that says nothing of the time.
+    first_ms = at_ms if doubt.evidence is Evidence.STOP_REFUSED else min(at_ms, doubt.at_ms)
+    return replace(doubt, evidence=evidence, seq=seq, at_ms=first_ms)
 
 
 def after_status(doubt: Doubt | None, status: str, seq: int, at_ms: int, *, is_replayed: bool = False) -> Doubt | None:

@@ -7,6 +7,8 @@ from datetime import datetime
 from edge.domain.clocks import Clock
 from edge.domain.ids import ChargerNo, TransactionNo
 from edge.domain.transactions import OLDEST_BELIEVED_YEAR
+from edge.store import exchange, transactions
+from edge.store.exchange import Kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,27 @@ def when_ms(known: KnownClock, at: datetime | None, *, received_ms: int, shift_m
         return round(at.timestamp() * 1000) + shift_ms
     was_ms = _believed_ms(known, at, received_ms)
     return received_ms if was_ms is None else was_ms
+
+
+TRUE_ENOUGH_MS = 5_000
+
+
+def told_ahead_ms(connection: sqlite3.Connection, tx_no: TransactionNo) -> int:
+    """By how much the times that the CSMS is told of a session are ahead of ours.
+
+    0 where they are put right, or ours; else as far as its charger's clock is off: start and stop must be by one clock.
+    """
+    begun = connection.execute(
+        "SELECT tx.charger_no, tx.started_wall_ms, e.seq FROM tx JOIN exchange e ON e.seq = tx.begin_seq "
+        "WHERE tx.tx_no = :tx AND tx.clock IS NULL AND tx.started_wall_ms IS NOT NULL AND e.kind = :kind",
+        {"tx": tx_no, "kind": int(Kind.CHARGER_CALL)},
+    ).fetchone()
+    row = None if begun is None else exchange.load(connection, begun[2])
+    if row is None:
+        return 0
+    told, known = transactions.instant(begun[1]), of_charger(connection, begun[0])
+    ahead_ms = int(begun[1]) - when_ms(known, told, received_ms=row.at_wall_ms, shift_ms=None)
+    return 0 if abs(ahead_ms) <= TRUE_ENOUGH_MS else ahead_ms
 
 
 def keep(connection: sqlite3.Connection, charger_no: ChargerNo, known: KnownClock) -> None:

@@ -5,7 +5,7 @@ import sqlite3
 from dataclasses import dataclass
 
 from edge.domain import reconciliation
-from edge.domain.ids import ChargerId, ChargerNo, ConnectorNo, IdToken, TransactionNo
+from edge.domain.ids import ChargerId, ChargerNo, ChargerTransactionId, ConnectorNo, IdToken, TransactionNo
 from edge.domain.reconciliation import Doubt
 from edge.ocppj.frames import encode_json
 from edge.store import chains, transactions
@@ -21,6 +21,7 @@ class Doubted:
     connector_no: ConnectorNo | None
     conn: int | None
     """The charger's own number of its connector."""
+    charger_tx: ChargerTransactionId
     last_seq: int
     """Newest row of the session."""
     doubt: Doubt
@@ -45,16 +46,16 @@ def read(text: str | None) -> Doubt | None:
 def doubted(connection: sqlite3.Connection) -> list[Doubted]:
     """All open sessions with a doubt."""
     rows = connection.execute(
-        "SELECT tx.tx_no, g.id, tx.charger_no, tx.connector_no, c.conn, tx.doubt FROM tx "
+        "SELECT tx.tx_no, g.id, tx.charger_no, tx.connector_no, c.conn, tx.charger_tx, tx.doubt FROM tx "
         "JOIN charger g USING (charger_no) LEFT JOIN connector c USING (connector_no) "
         "WHERE tx.doubt IS NOT NULL AND tx.state = 'open' ORDER BY tx.tx_no"
     )
     found = []
-    for tx_no, charger, charger_no, connector_no, conn, text in rows.fetchall():
+    for tx_no, charger, charger_no, connector_no, conn, charger_tx, text in rows.fetchall():
         doubt = read(text)
         if doubt is not None:
             last_seq, _ = chains.tx_end(connection, tx_no)
-            found.append(Doubted(tx_no, charger, charger_no, connector_no, conn, last_seq or 0, doubt))
+            found.append(Doubted(tx_no, charger, charger_no, connector_no, conn, charger_tx, last_seq or 0, doubt))
     return found
 
 

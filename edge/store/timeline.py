@@ -7,7 +7,7 @@ costs no more than a new one.
 import json
 import sqlite3
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import takewhile
 
@@ -40,6 +40,11 @@ class Spent:
 
 
 def account(connection: sqlite3.Connection, one: Spent, now_ms: int) -> Account:
+    """All of it by our clock, also where the CSMS is told the charger's times as they came."""
+    ahead_ms = charger_clocks.told_ahead_ms(connection, one.tx_no)
+    if ahead_ms:
+        ended_ms = None if one.ended_ms is None else one.ended_ms - ahead_ms
+        one = replace(one, started_ms=one.started_ms - ahead_ms, ended_ms=ended_ms)
     observations = list(_observations(connection, one))
     followed = connection.execute(
         "SELECT min(started_wall_ms) FROM tx WHERE connector_no = :connector AND kind = 'transaction' "
@@ -77,7 +82,10 @@ def _concerns(row: Exchange, one: Spent) -> bool:
 
 
 def _is_up(row: Exchange) -> bool:
-    found = json.loads(row.text)
+    try:
+        found = json.loads(row.text)
+    except ValueError:
+        return True  # damaged: nothing is made of it
     return isinstance(found, dict) and found.get("connection") == "opened"
 
 
@@ -91,7 +99,7 @@ def unaccounted(connection: sqlite3.Connection, now_ms: int) -> list[Spent]:
         "LEFT JOIN connector c USING (connector_no) WHERE tx.state = 'ended' AND tx.idle_ms IS NULL "
         "AND tx.kind = 'transaction' AND tx.started_wall_ms IS NOT NULL AND tx.ended_wall_ms IS NOT NULL "
         "AND (c.status IS NULL OR json_extract(c.status, '$.status') <> 'Finishing' OR tx.ended_wall_ms < :long_ago) "
-        "LIMIT :most",
+        "ORDER BY tx.tx_no DESC LIMIT :most",
         {"long_ago": now_ms - STAYS_AT_MOST_MS, "most": ACCOUNTED_AT_ONCE},
     )
     return [

@@ -270,8 +270,8 @@ WRONG = (
 @pytest.fixture(autouse=True)
 def seldom(monkeypatch: pytest.MonkeyPatch) -> None:
     """Looks cost more than all messages."""
-    monkeypatch.setattr(reconciler, "EVERY", 60.0)
-    monkeypatch.setattr(reconciler, "IDLE", 60.0)
+    monkeypatch.setattr(reconciler, "EVERY", 180.0)
+    monkeypatch.setattr(reconciler, "IDLE", 180.0)
 
 
 def _lived(seed: int) -> list[tuple]:

@@ -18,7 +18,7 @@ from edge.domain import clocks, reconciliation, registers
 from edge.domain.reconciliation import Step
 from tests.wire.corpus import Script, Told, seconds, told
 
-SEEDS = range(1, 25)
+SEEDS = range(1, 16)
 SESSIONS = 14
 CONNECTORS = 2
 CLOCKS = ("right", "right", "+1:00:00", "nozone+1:00:00", "-0:01:10")

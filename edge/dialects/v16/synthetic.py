@@ -3,7 +3,7 @@
 What is synthetic says nothing of itself at 1.6: StopTransaction has no member for it (1.6 §6.49). The journal does.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 from edge.dialects import timestamps
@@ -61,11 +61,37 @@ def said_time(payload: Payload) -> JsonValue:
     return next((value for key, value in payload.items() if folded(key) == "timestamp"), None)
 
 
+def times(payload: Payload) -> list[datetime]:
+    """All times of a request that would be moved."""
+    found: list[datetime] = []
+    for key, value in payload.items():
+        if folded(key) in {"timestamp", "metervalue", "transactiondata"}:
+            found += _times(value)
+    return found
+
+
+def _times(value: JsonValue) -> Iterator[datetime]:
+    if isinstance(value, str):
+        at = timestamps.parse(value)
+        if at is not None:
+            yield at
+    elif isinstance(value, Mapping):
+        for key, one in value.items():
+            if _has_times(key):
+                yield from _times(one)
+    elif isinstance(value, Sequence):
+        for one in value:
+            yield from _times(one)
+
+
 def _moved(value: JsonValue, by: timedelta) -> JsonValue:
     """Each time in it, however deep; what is no time stays."""
     if isinstance(value, str):
         at = timestamps.parse(value)
-        return value if at is None else timestamps.text(at + by)
+        try:
+            return value if at is None else timestamps.text(at + by)
+        except OverflowError:
+            return value
     if isinstance(value, Mapping):
         return {key: _moved(one, by) if _has_times(key) else one for key, one in value.items()}
     if isinstance(value, Sequence):
