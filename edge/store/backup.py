@@ -214,9 +214,11 @@ class Backups:
         try:
             return await source.run(lambda connection: _copy(connection, target, job))
         finally:
-            job.given_up.set()  # when we are cancelled the thread is still at it
-            remove(target)
-            await source.close()
+            job.given_up.set()  # when we are cancelled the thread is still at it, and may open the name once more
+            try:
+                await source.close()
+            finally:
+                remove(target)
 
 
 def require_space(folder: Path, size: int, leave: int) -> None:
