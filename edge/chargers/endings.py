@@ -11,8 +11,8 @@ from itertools import islice
 
 from edge.chargers import figures
 from edge.chargers.said import Said
-from edge.dialects import timestamps, tolerances
-from edge.dialects.v16 import observe, station, synthetic
+from edge.dialects import timestamps
+from edge.dialects.v16 import station, synthetic
 from edge.domain import reconciliation, registers
 from edge.domain.events import ConnectorStatusChanged, EnergyMeasured, TransactionEnded
 from edge.domain.ids import ChargerNo, ChargerTransactionId, ConnectorNo, TransactionNo, session_name
@@ -39,11 +39,11 @@ ROWS_SEARCHED = 1000
 
 
 def status_seen(
-    connection: Connection, said: Said, connector: ConnectorNo, changed: ConnectorStatusChanged, seq: int
+    connection: Connection, said: Said, open_here: Sequence[Transaction], changed: ConnectorStatusChanged, seq: int
 ) -> bool:
-    """Whether a status of its connector changes what is thought of a session that is open there."""
+    """Whether a status of their connector changes what is thought of one of the sessions that are open there."""
     is_news = False
-    for one in transactions.all_open_on(connection, connector):
+    for one in open_here:
         is_news = _status_seen(connection, said, one, changed, seq) or is_news
     return is_news
 
@@ -86,7 +86,7 @@ def meant(connection: Connection, connector: ConnectorNo, values: EnergyMeasured
     """The open session that values without a transaction belong to: of several the one whose register they continue."""
     open_here, wh = transactions.all_open_on(connection, connector), values.register_wh
     if len(open_here) < 2 or wh is None:
-        return transactions.open_on(connection, connector) if len(open_here) > 1 else next(iter(open_here), None)
+        return open_here[-1] if open_here else None
     before = [(last_measured(connection, one).register_wh, one) for one in open_here]
     could_be = [(last, one.no, one) for last, one in before if last is not None and last <= wh]
     return max(could_be, key=lambda one: one[:2])[2] if could_be else None
@@ -344,9 +344,9 @@ def _last_values_ms(connection: Connection, tx: Transaction) -> int | None:
     clock = charger_clocks.of_charger(connection, transactions.charger_of(connection, tx.no))
     rows = exchange.of_transaction(connection, tx.no, exchange.end_of(connection, tx.no)[0])
     for row in islice(rows, ROWS_SEARCHED):
-        if row.kind is Kind.CHARGER_CALL and row.action == "MeterValues":
-            event = observe.observe("MeterValues", tolerances.understood("1.6", "MeterValues", exchange.payload(row)))
-            at = event.last_at if isinstance(event, EnergyMeasured) else None
+        if figures.is_values(row):
+            values = figures.values_of(row)
+            at = None if values is None else values.last_at
             return charger_clocks.when_ms(clock, at, received_ms=row.at_wall_ms, shift_ms=None)
     return None
 
@@ -356,10 +356,8 @@ def last_measured(connection: Connection, tx: Transaction) -> Measured:
     received_ms = 0
     rows = exchange.of_transaction(connection, tx.no, exchange.end_of(connection, tx.no)[0])
     for row in islice(rows, ROWS_SEARCHED):
-        if row.kind is Kind.CHARGER_CALL and row.action == "MeterValues":
-            meant = tolerances.understood(row.version or VERSION, "MeterValues", exchange.payload(row))
-            event = observe.observe("MeterValues", meant)
-            if isinstance(event, EnergyMeasured) and event.register_wh is not None:
-                return Measured(tx.no, event.last_at, row.at_wall_ms, event.register_wh)
+        values = figures.values_of(row)
+        if values is not None and values.register_wh is not None:
+            return Measured(tx.no, values.last_at, row.at_wall_ms, values.register_wh)
         received_ms = row.at_wall_ms
     return Measured(tx.no, tx.started_at, received_ms, tx.meter_start_wh)

@@ -132,15 +132,20 @@ def _session(
 
 
 def _reading(row: Exchange, clock: KnownClock) -> Reading | None:
-    values = _values(row)
+    values = values_of(row)
     if values is None or values.register_wh is None:
         return None
     when_ms = charger_clocks.when_ms(clock, values.last_at, received_ms=row.at_wall_ms, shift_ms=None)
     return Reading(values.register_wh, when_ms)
 
 
-def _values(row: Exchange) -> EnergyMeasured | None:
-    if row.kind is not Kind.CHARGER_CALL or row.action != "MeterValues":
+def is_values(row: Exchange) -> bool:
+    return row.kind is Kind.CHARGER_CALL and row.action == "MeterValues"
+
+
+def values_of(row: Exchange) -> EnergyMeasured | None:
+    """What a charger's MeterValues measured; None: it is none, or cannot be understood."""
+    if not is_values(row):
         return None
     meant = tolerances.understood(row.version or "1.6", "MeterValues", exchange.payload(row))
     event = observe.observe("MeterValues", meant)

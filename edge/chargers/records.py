@@ -146,9 +146,10 @@ def record_status(connection: Connection, said: Said, changed: ConnectorStatusCh
     """A StatusNotification: the latest counts, an identical one is not stored again (1.6 §4.9)."""
     connector, numbered = connector_named(connection, said.charger, changed.connector)
     notes = Notes()
-    open_here = None if connector is None else transactions.open_on(connection, connector.no)
+    all_open = [] if connector is None else transactions.all_open_on(connection, connector.no)
+    open_here = all_open[-1] if all_open else None
     seq = exchange.peek_seq(connection)
-    is_news = connector is not None and endings.status_seen(connection, said, connector.no, changed, seq)
+    is_news = endings.status_seen(connection, said, all_open, changed, seq)
     if connector is not None:
         text = encode_json(said.call.payload)
         if connector.status is not None and _same_status(connector.status, said.call.payload) and not is_news:

@@ -157,10 +157,10 @@ def _end_older(
     """
     endings.is_replaced(connection, connector.no, exchange.peek_seq(connection), said.at.wall_ms)
     found = []
-    while (older := transactions.open_on(connection, connector.no)) is not None:
+    while open_here := transactions.all_open_on(connection, connector.no):
+        older = open_here[-1]
         take_extra(connection, said)
-        rivals = len(transactions.all_open_on(connection, connector.no))
-        if rivals < RIVALS_AT_MOST and endings.is_before(connection, said, started.at, older):
+        if len(open_here) < RIVALS_AT_MOST and endings.is_before(connection, said, started.at, older):
             notes.add(Rule.START_OUT_OF_ORDER, f"{session_name(older.no)} on this connector has begun after this one")
             break
         notes.add(Rule.START_WHILE_OPEN, f"{session_name(older.no)} on this connector has not ended")

@@ -17,7 +17,7 @@ from edge.console.sightings import Read
 from edge.dialects import timestamps
 from edge.domain.advice import HARMLESS, Sign
 from edge.domain.diagnosis import Present, Sighting
-from edge.domain.ids import Make, session_name
+from edge.domain.ids import Make, session_name, transaction_named
 from edge.jsontypes import Payload
 from edge.store import Connection, connectors, diagnosis, report
 from edge.store.connectors import Charger
@@ -95,8 +95,8 @@ class _Look:
         }
 
     def _session(self, name: str) -> Session | None:
-        is_one = name[:1] in {"S", "s"} and name[1:].isdigit() and name.isascii() and len(name) < 19
-        return report.session(self._db, int(name[1:])) if is_one else None
+        number = transaction_named(name)
+        return None if number is None else report.session(self._db, number)
 
     # --- the site
 

@@ -13,7 +13,7 @@ from edge.console.verdict import verdict
 from edge.dialects.v16 import gathering
 from edge.dialects.v16 import ids as bound_ids
 from edge.domain.delivery import Head, Order, Turns
-from edge.domain.ids import CsmsTransactionId, UpstreamConnector, session_name
+from edge.domain.ids import CsmsTransactionId, UpstreamConnector, session_name, transaction_named
 from edge.jsontypes import JsonValue, Payload
 from edge.ocppj.frames import call_text
 from edge.store import Connection, exchange, parked, report
@@ -147,8 +147,9 @@ def not_in_queue(seq: int, *, is_dropped: bool) -> CommandError:
 
 
 def _subject(db: Connection, name: str) -> _About | None:
-    if name[:1] in {"S", "s"} and name[1:].isdigit() and len(name) < 19:
-        one = report.session(db, int(name[1:]))
+    number = transaction_named(name)
+    if number is not None:
+        one = report.session(db, number)
         if one is not None:
             subject: Payload = {"session": session_name(one.tx_no), "charger": one.charger}
             return _About(subject, report.rows_of(db, one), tuple(verdict(one)))

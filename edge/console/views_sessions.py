@@ -9,7 +9,7 @@ from edge.console.live import Live
 from edge.console.times import time, time_ms
 from edge.dialects import timestamps, tolerances
 from edge.dialects.v16 import observe, station
-from edge.domain.ids import ChargerId, TransactionNo, session_name
+from edge.domain.ids import ChargerId, TransactionNo, session_name, transaction_named
 from edge.jsontypes import JsonValue, Payload
 from edge.store import Connection, connectors, exchange, parked, report, timeline
 from edge.store.db import Store
@@ -202,9 +202,10 @@ def _delivery(one: Session) -> Payload:
 
 def session_number(value: JsonValue) -> int:
     """The number of `S42`; raises CommandError."""
-    if isinstance(value, str) and value[:1] in {"S", "s"} and value[1:].isdigit() and len(value) < 19:
-        return int(value[1:])
-    raise no_such_session(value)
+    number = transaction_named(value) if isinstance(value, str) else None
+    if number is None:
+        raise no_such_session(value)
+    return number
 
 
 def no_such_session(value: JsonValue) -> CommandError:

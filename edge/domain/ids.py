@@ -59,3 +59,9 @@ class ConnectorRef:
 def session_name(transaction: TransactionNo) -> str:
     """`S42`, the name under which people find a transaction."""
     return f"S{transaction}"
+
+
+def transaction_named(name: str) -> TransactionNo | None:
+    """The transaction of `S42`, or `s42`; None: that is no such name."""
+    is_one = name[:1] in {"S", "s"} and name[1:].isdigit() and name.isascii() and len(name) < 19
+    return TransactionNo(int(name[1:])) if is_one else None

@@ -217,10 +217,6 @@ def wait(doubt: Doubt, waits: Waits) -> float:
     match doubt.evidence:
         case Evidence.NEXT_START:
             return 0.0
-        case Evidence.STOP_PROMISED | Evidence.FOLLOWED | Evidence.REPLACED | Evidence.SAID_BEFORE:
-            return waits.available
-        case Evidence.AVAILABLE | Evidence.UNAVAILABLE:
-            return waits.available
         case Evidence.PREPARING if doubt.has_booted:
             return waits.available
         case Evidence.PREPARING | Evidence.FINISHING:
@@ -229,6 +225,11 @@ def wait(doubt: Doubt, waits: Waits) -> float:
             return waits.boot
         case Evidence.STOP_REFUSED | Evidence.RIVAL:
             return 0.0
+        case (
+            Evidence.SAID_BEFORE | Evidence.STOP_PROMISED | Evidence.UNAVAILABLE | Evidence.AVAILABLE
+            | Evidence.FOLLOWED | Evidence.REPLACED
+        ):  # fmt: skip
+            return waits.available
 
 
 ANSWERED_WITHIN = 15.0

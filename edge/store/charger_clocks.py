@@ -19,7 +19,7 @@ class KnownClock:
 
 
 UNKNOWN = KnownClock()
-AHEAD_MS = 5 * 60 * 1000
+BELIEVED_AHEAD_MS = 5 * 60 * 1000
 """A charger's time so far after its coming is not believed."""
 
 
@@ -46,7 +46,7 @@ def _believed_ms(known: KnownClock, at: datetime, received_ms: int) -> int | Non
     if is_unset and known.ahead_ms is None:
         return None
     was_ms = said_ms - (known.ahead_ms or 0)
-    return was_ms if was_ms <= received_ms + AHEAD_MS else None
+    return was_ms if was_ms <= received_ms + BELIEVED_AHEAD_MS else None
 
 
 def when_ms(known: KnownClock, at: datetime | None, *, received_ms: int, shift_ms: int | None) -> int:

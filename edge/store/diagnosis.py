@@ -132,8 +132,10 @@ def _walked(
 
 def station_end(connection: sqlite3.Connection) -> int | None:
     """The last row of the station itself, for a reader."""
-    row = connection.execute("SELECT value FROM meta WHERE key = 'station_last_seq'").fetchone()
-    return None if row is None or row[0] is None else int(row[0])
+    row = connection.execute(
+        "SELECT value FROM meta WHERE key = 'station_last_seq' AND typeof(value) = 'integer'"
+    ).fetchone()
+    return None if row is None else int(row[0])
 
 
 def sessions(connection: sqlite3.Connection, numbers: Collection[int]) -> list[Session]:

@@ -15,7 +15,7 @@ from itertools import islice, pairwise
 
 from edge.domain.ids import TransactionNo
 from edge.ocppj.frames import encode_json
-from edge.store import delivery, exchange, report
+from edge.store import delivery, diagnosis, exchange, report
 from edge.store.exchange import STATION, Exchange, Kind, Moment, NewExchange
 from edge.store.parked import DROPPED
 from edge.store.transactions import FIRST_STREAM
@@ -203,18 +203,11 @@ def _change_before(connection: sqlite3.Connection, change: _Change | None) -> _C
     row = None if pointed is None else exchange.load(connection, pointed)
     if row is not None and (read := _read(row)) is not None:
         return read
-    start = _station_end(connection) if change is None else change.prev_peer
+    start = diagnosis.station_end(connection) if change is None else change.prev_peer
     for one in islice(exchange.of_peer(connection, start), WALKED_AT_MOST):
         if (read := _read(one)) is not None:
             return read
     return None
-
-
-def _station_end(connection: sqlite3.Connection) -> int | None:
-    row = connection.execute(
-        "SELECT value FROM meta WHERE key = 'station_last_seq' AND typeof(value) = 'integer'"
-    ).fetchone()
-    return None if row is None else int(row[0])
 
 
 def _read(row: Exchange) -> _Change | None:

@@ -5,8 +5,10 @@ are written by the functions below, each inside somebody's unit.
 """
 
 import sqlite3
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 from edge.domain.ids import (
     ChargerNo,
@@ -47,16 +49,17 @@ _COLUMNS = "tx_no, connector_no, charger_tx, id_token, state, started_wall_ms, m
 _SELECT = f"SELECT {_COLUMNS} FROM tx"  # noqa: S608 - a constant of this module
 
 
-def _transaction(row: tuple[object, ...]) -> Transaction:
+def _transaction(row: Sequence[Any]) -> Transaction:
+    """A STRICT table keeps its types."""
     no, connector_no, charger_tx, id_token, state, started_ms, meter_start = row
     return Transaction(
-        no=no,  # type: ignore[arg-type]  # a STRICT table keeps its types
-        connector_no=connector_no,  # type: ignore[arg-type]
-        charger_tx=charger_tx,  # type: ignore[arg-type]
-        id_token=id_token,  # type: ignore[arg-type]
+        no=no,
+        connector_no=connector_no,
+        charger_tx=charger_tx,
+        id_token=id_token,
         is_open=state == "open",
-        started_at=None if started_ms is None else instant(started_ms),  # type: ignore[arg-type]
-        meter_start_wh=meter_start,  # type: ignore[arg-type]
+        started_at=None if started_ms is None else instant(started_ms),
+        meter_start_wh=meter_start,
     )
 
 
@@ -126,24 +129,19 @@ def by_charger_tx(
 
 
 def open_on(connection: sqlite3.Connection, connector_no: ConnectorNo) -> Transaction | None:
-    """The newest open transaction of a connector and of its present charger.
-
-    One that another box has left open in this place takes nothing of what the present one says (`edge replace`).
-    """
-    row = connection.execute(
-        f"{_SELECT} WHERE connector_no = :connector AND state = 'open' AND kind = 'transaction' "  # noqa: S608 - a constant
-        "AND charger_no = (SELECT c.charger_no FROM connector c WHERE c.connector_no = :connector) "
-        "ORDER BY started_wall_ms DESC, tx_no DESC LIMIT 1",  # an older one may have been told of later
-        {"connector": connector_no},
-    ).fetchone()
-    return None if row is None else _transaction(row)
+    """The newest of `all_open_on`."""
+    return next(reversed(all_open_on(connection, connector_no)), None)
 
 
 def all_open_on(connection: sqlite3.Connection, connector_no: ConnectorNo) -> list[Transaction]:
-    """As `open_on`, all of them: mostly one."""
+    """The open transactions of a connector and of its present charger, mostly one, the newest last.
+
+    What another box has left open in this place takes nothing of what the present one says (`edge replace`).
+    """
     rows = connection.execute(
         f"{_SELECT} WHERE connector_no = :connector AND state = 'open' AND kind = 'transaction' "  # noqa: S608 - a constant
-        "AND charger_no = (SELECT c.charger_no FROM connector c WHERE c.connector_no = :connector) ORDER BY tx_no",
+        "AND charger_no = (SELECT c.charger_no FROM connector c WHERE c.connector_no = :connector) "
+        "ORDER BY started_wall_ms, tx_no",  # an older one may have been told of later
         {"connector": connector_no},
     )
     return [_transaction(row) for row in rows]

@@ -1,11 +1,19 @@
 """How things are named to people, and how failures of the world read."""
 
-from edge.domain.ids import ChargerId, ConnectorRef, TransactionNo, session_name
+import pytest
+
+from edge.domain.ids import ChargerId, ConnectorRef, TransactionNo, session_name, transaction_named
 from edge.domain.ports import CallTimedOut, ChargerOffline, EdgeError, LinkLost, PeerRefused, UplinkDown, Urgency
 
 
 def test_people_know_a_transaction_as_s_and_its_number():
     assert session_name(TransactionNo(42)) == "S42"
+    assert transaction_named("S42") == transaction_named("s42") == TransactionNo(42)
+
+
+@pytest.mark.parametrize("name", ["", "S", "42", "T42", "S4x", "S-1", "S\u00b2", "S" + "9" * 19])
+def test_what_is_no_name_of_a_session_names_none(name: str) -> None:
+    assert transaction_named(name) is None
 
 
 def test_people_know_a_connector_by_its_charger_and_the_chargers_own_number():
