@@ -113,10 +113,11 @@ def _as_said(session: Session, stop: int | None, found: Energy) -> Energy:
 def of_unfinished(session: Session, next_register: int | None) -> Energy:
     """The energy of a session whose stop never came; `next_register` is the connector's first after it, at `end_ms`."""
     walk = _Walk(session)
-    walk.end()
-    known, course = walk.energy(), walk.course
     # One that counts from 0 in each session says nothing of the session before.
-    gap_wh = next_register - course.level.wh if is_register(next_register) and next_register > 0 else -1
+    following = Reading(next_register, session.end_ms) if is_register(next_register) and next_register > 0 else None
+    walk.end(following)
+    known, course = walk.energy(), walk.course
+    gap_wh = -1 if following is None else following.wh - course.level.wh
     if not known.is_certain:
         return known
     if not 0 <= gap_wh <= max(NEGLIGIBLE_WH, walk.most_wh(session.end_ms - course.since_ms)):
@@ -201,10 +202,19 @@ class _Walk:
         else:
             self.run = [reading]
 
-    def end(self) -> None:
-        """Nothing comes any more: of those that wait, two that agree are believed, a single one is not."""
+    def end(self, following: Reading | None = None) -> None:
+        """Nothing comes any more: of those that wait, two that agree are believed, a single one is not.
+
+        Unless the connector's next register, which went on from those that count, is above it: then it lies between.
+        """
         if len(self.run) >= _CONFIRMED_BY:
             self._believe()
+        elif self.run and following is not None and self._lies_between(self.run[0], following):
+            self.course, self.run = self.course.up_to(self.run[0]), []
+
+    def _lies_between(self, reading: Reading, following: Reading) -> bool:
+        stood = Reading(self.course.level.wh, self.course.since_ms)
+        return stood.wh <= reading.wh <= following.wh and self._can_follow(stood, following)
 
     def end_with(self, stop: Reading) -> None:
         self._take(stop)

@@ -221,6 +221,10 @@ def test_a_jump_beyond_physics_counts_only_if_others_follow_on_from_it(session, 
         (a_session(0), 0, (0, False, None)),  # counts from 0 in each session
         (a_session(5000, 5100, 905_000), 5200, (200, True, None)),
         (a_session(5000, 5100, 5, 200, 300), 350, (400, False, None)),
+        # replayed in a burst, by a clock that nobody knows: the next register shows that the single one is true
+        (a_session(5000, 5300, minutes=[0.001], lasted=5), 5450, (300, False, 450)),
+        (a_session(5000, 5300, minutes=[0.001], lasted=5), 5250, (0, False, 250)),
+        (a_session(5000, 9000, minutes=[0.001], lasted=5), 9500, (0, False, None)),
     ],
 )
 def test_an_unfinished_session_ends_at_its_last_register_or_the_next_start(session, following, expected):
