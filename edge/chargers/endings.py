@@ -69,7 +69,7 @@ def _status_seen(
 
 def values_seen(connection: Connection, said: Said, tx: Transaction, values: EnergyMeasured) -> None:
     """Meter values of an open session."""
-    doubt = endings.doubt(connection, tx.no)
+    doubt = endings.doubt(connection, tx.no) if tx.is_doubted else None
     if doubt is not None:
         at_ms = _when_ms(connection, said, values.last_at)
         is_named = values.transaction == tx.charger_tx

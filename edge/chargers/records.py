@@ -86,18 +86,17 @@ def record_values(connection: Connection, said: Said, values: EnergyMeasured) ->
         row = row_of(said, notes, connector_no=connector_no, answer=result_text(said.call.message_id, replies.EMPTY))
         exchange.append(connection, row)
         return Recorded(replies.EMPTY, rules=notes.rules(), new_connectors=numbered)
-    if repeats.is_known(connection, tx_no, what):
+    if not repeats.remember(connection, tx_no, what):
         return Recorded(replies.EMPTY, is_repeat=True)
     if belongs.transaction is None:
-        repeats.forget(connection, tx_no)  # of a stream without an end only the newest is remembered
-    repeats.remember(connection, tx_no, what)
+        repeats.forget_others(connection, tx_no, what)
     if not thinning.admits(connection, tx_no, said.call.payload, said.at):
         return Recorded(replies.EMPTY, rules=notes.rules(), new_connectors=numbered)
     stored = () if continued is None else (continued[1],)
     if belongs.relay and connector_no is not None:
         notes.add_all(compared(connection, said, connector_no, belongs.transaction, values))
         if belongs.transaction is not None:
-            timing.moved(connection, said, tx_no, notes)
+            timing.moved(connection, said, belongs.transaction, notes)
         seq = exchange.peek_seq(connection)
         stored = (*stored, Stored(connector_no, delivery.Waiting(seq, is_start_or_stop=False)))
         if belongs.transaction is not None:
@@ -187,10 +186,9 @@ def _is_said_again(connection: Connection, said: Said) -> bool:
     """Whether the charger itself (connector 0) said the same before; remembered for this run of the daemon."""
     of_charger = TransactionNo(-said.charger)
     what = repeats.content("status", str(exchange.without_timestamp(encode_json(said.call.payload))))
-    if repeats.is_known(connection, of_charger, what):
+    if not repeats.remember(connection, of_charger, what):
         return True
-    repeats.forget(connection, of_charger)
-    repeats.remember(connection, of_charger, what)
+    repeats.forget_others(connection, of_charger, what)
     return False
 
 

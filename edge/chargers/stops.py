@@ -99,7 +99,7 @@ def _end(
         notes.add_all(compared(connection, said, tx.connector_no, tx, register))
     _learn_whether_it_signs(connection, said, tx.no)
     meter_stop = figures.of_stop(connection, said, tx, ended, notes)
-    by = timing.moved(connection, said, tx.no, notes)
+    by = timing.moved(connection, said, tx, notes)
     text = result_text(said.call.message_id, answer)
     row = row_of(said, notes, connector_no=tx.connector_no, tx_no=tx.no, relay=True, answer=text)
     seq = exchange.append(connection, row)

@@ -15,8 +15,9 @@ from edge.dialects.v16 import synthetic
 from edge.domain import clocks
 from edge.domain.clocks import Clock, Move, Offset
 from edge.domain.events import DomainEvent, EnergyMeasured
-from edge.domain.ids import ChargerNo, TransactionNo
+from edge.domain.ids import ChargerNo
 from edge.domain.peculiarities import Rule
+from edge.domain.transactions import Transaction
 from edge.store import Connection, charger_clocks
 from edge.store.charger_clocks import UNKNOWN, KnownClock, Moving
 from edge.store.db import Store
@@ -114,9 +115,9 @@ def of_start(connection: Connection, said: Said, at: datetime | None, notes: Not
     return at + timedelta(milliseconds=move.by_ms), Moving(clock, move.by_ms, said_ms + move.by_ms)
 
 
-def moved(connection: Connection, said: Said, tx_no: TransactionNo, notes: Notes) -> timedelta:
+def moved(connection: Connection, said: Said, tx: Transaction, notes: Notes) -> timedelta:
     """By how much the times of another message of a session are moved: all of them, or none."""
-    moving = charger_clocks.moving(connection, tx_no)
+    moving = charger_clocks.moving(connection, tx.no) if tx.is_moved else None
     if moving is None:
         return timedelta()
     known_times = [round(at.timestamp() * 1000) for at in synthetic.times(said.call.payload)]
@@ -129,7 +130,7 @@ def moved(connection: Connection, said: Said, tx_no: TransactionNo, notes: Notes
     by_ms = 0 if move is None else move.by_ms
     if move is not None:
         _note(notes, move)
-    charger_clocks.move(connection, tx_no, Moving(moving.clock, moving.by_ms, max(known_times) + by_ms))
+    charger_clocks.move(connection, tx.no, Moving(moving.clock, moving.by_ms, max(known_times) + by_ms))
     return timedelta(milliseconds=by_ms)
 
 

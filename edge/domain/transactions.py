@@ -30,6 +30,10 @@ class Transaction:
     is_open: bool
     started_at: datetime | None
     meter_start_wh: int | None
+    is_doubted: bool = False
+    """There is evidence that it has ended."""
+    is_moved: bool = False
+    """Its times are not sent as they were said."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,15 +38,17 @@ def load(connection: sqlite3.Connection) -> None:
                     break
 
 
-def is_known(connection: sqlite3.Connection, tx_no: TransactionNo, what: bytes) -> bool:
-    row = connection.execute(
-        "SELECT 1 FROM temp.seen WHERE tx_no = :tx AND content = :what", {"tx": tx_no, "what": what}
-    ).fetchone()
-    return row is not None
+def remember(connection: sqlite3.Connection, tx_no: TransactionNo, what: bytes) -> bool:
+    """Whether it is new."""
+    added = connection.execute("INSERT OR IGNORE INTO temp.seen VALUES (:tx, :what)", {"tx": tx_no, "what": what})
+    return added.rowcount == 1
 
 
-def remember(connection: sqlite3.Connection, tx_no: TransactionNo, what: bytes) -> None:
-    connection.execute("INSERT OR IGNORE INTO temp.seen VALUES (:tx, :what)", {"tx": tx_no, "what": what})
+def forget_others(connection: sqlite3.Connection, tx_no: TransactionNo, newest: bytes) -> None:
+    """Of a stream without an end only the newest is remembered."""
+    connection.execute(
+        "DELETE FROM temp.seen WHERE tx_no = :tx AND content <> :newest", {"tx": tx_no, "newest": newest}
+    )
 
 
 def forget(connection: sqlite3.Connection, tx_no: TransactionNo) -> None:

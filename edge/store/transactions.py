@@ -45,13 +45,16 @@ class NewTransaction:
     started_offline: bool = False
 
 
-_COLUMNS = "tx_no, connector_no, charger_tx, id_token, state, started_wall_ms, meter_start_wh"
+_COLUMNS = (
+    "tx_no, connector_no, charger_tx, id_token, state, started_wall_ms, meter_start_wh, "
+    "doubt IS NOT NULL, clock IS NOT NULL"
+)
 _SELECT = f"SELECT {_COLUMNS} FROM tx"  # noqa: S608 - a constant of this module
 
 
 def _transaction(row: Sequence[Any]) -> Transaction:
     """A STRICT table keeps its types."""
-    no, connector_no, charger_tx, id_token, state, started_ms, meter_start = row
+    no, connector_no, charger_tx, id_token, state, started_ms, meter_start, is_doubted, is_moved = row
     return Transaction(
         no=no,
         connector_no=connector_no,
@@ -60,6 +63,8 @@ def _transaction(row: Sequence[Any]) -> Transaction:
         is_open=state == "open",
         started_at=None if started_ms is None else instant(started_ms),
         meter_start_wh=meter_start,
+        is_doubted=bool(is_doubted),
+        is_moved=bool(is_moved),
     )
 
 

@@ -75,7 +75,7 @@ def make_each_start_a_session(monkeypatch):
 
 def take_repeated_values_for_new(monkeypatch):
     """Values that a charger says again are not known again."""
-    monkeypatch.setattr(repeats, "is_known", lambda *_: False)
+    monkeypatch.setattr(repeats, "remember", lambda *_: True)
 
 
 def bind_ids_when_stored(monkeypatch):

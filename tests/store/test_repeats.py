@@ -22,6 +22,10 @@ def say(db: sqlite3.Connection, tx_no: TransactionNo, number: int, *, relay: boo
     return what
 
 
+def is_known(db: sqlite3.Connection, tx_no: TransactionNo, what: bytes) -> bool:
+    return db.execute("SELECT 1 FROM temp.seen WHERE tx_no = ? AND content = ?", (tx_no, what)).fetchone() is not None
+
+
 @pytest.fixture
 def session(site: StoredSite) -> TransactionNo:
     charger, (connector,) = site.charger("A")
@@ -35,18 +39,29 @@ def test_content_is_action_and_payload() -> None:
 
 def test_values_are_known_in_their_transaction_only(db: sqlite3.Connection, session: TransactionNo) -> None:
     what = say(db, session, 1)
-    repeats.remember(db, session, what)
-    assert repeats.is_known(db, session, what)
-    assert not repeats.is_known(db, TransactionNo(session + 1), what)
+    assert not repeats.remember(db, session, what)
+    other = TransactionNo(session + 1)
+    assert repeats.remember(db, other, what)
+    repeats.forget(db, other)
+    assert is_known(db, session, what)
+    assert not is_known(db, other, what)
     repeats.forget(db, session)
-    assert not repeats.is_known(db, session, what)
+    assert not is_known(db, session, what)
+
+
+def test_of_a_stream_only_the_newest_is_remembered(db: sqlite3.Connection, session: TransactionNo) -> None:
+    first, newest, other = say(db, session, 1), say(db, session, 2), TransactionNo(session + 1)
+    repeats.remember(db, other, first)
+    repeats.forget_others(db, session, newest)
+    assert [is_known(db, session, first), is_known(db, session, newest)] == [False, True]
+    assert is_known(db, other, first)
 
 
 def test_a_rolled_back_unit_remembers_nothing(db: sqlite3.Connection, session: TransactionNo) -> None:
     db.execute("BEGIN")
     what = say(db, session, 1)
     db.execute("ROLLBACK")
-    assert not repeats.is_known(db, session, what)
+    assert not is_known(db, session, what)
 
 
 def test_the_newest_values_of_open_transactions_are_known_after_a_restart(
@@ -61,10 +76,10 @@ def test_the_newest_values_of_open_transactions_are_known_after_a_restart(
     site.say(session, "StatusNotification", relay=False)
     site.db.close()
     site.db = opened(path)
-    known = [repeats.is_known(site.db, session, what) for what in said]
+    known = [is_known(site.db, session, what) for what in said]
     assert known == [False] * 3 + [True] * REBUILT_PER_TRANSACTION
-    assert not repeats.is_known(site.db, ended, of_ended)
-    assert not repeats.is_known(site.db, session, not_relayed)
+    assert not is_known(site.db, ended, of_ended)
+    assert not is_known(site.db, session, not_relayed)
     site.db.close()
 
 
