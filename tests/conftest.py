@@ -12,6 +12,12 @@ import pytest
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_collection_finish() -> None:
+    """Thousands of collected tests stay to the end: searching them for garbage took a seventh of the time."""
+    gc.collect()
+    gc.freeze()
+
+
 def _open_files() -> set[str]:
     """What this process holds open, by descriptor and target; the interpreter's own plumbing left out."""
     found = set()

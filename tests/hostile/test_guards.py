@@ -89,7 +89,7 @@ def two_passwords_at_once(monkeypatch):
 
 def answered_and_not_stored(monkeypatch):
     """Values are taken for a repetition."""
-    monkeypatch.setattr(repeats, "is_known", lambda *_: True)
+    monkeypatch.setattr(repeats, "remember", lambda *_: False)
 
 
 def refused_with_a_traceback(monkeypatch):

@@ -33,7 +33,7 @@ def _hash_by_first_use() -> Callable[[Any], int]:
 def stillness(seed: int, wall_seconds: Callable[[], float]) -> Iterator[None]:
     """Chance, wall clock, order of protocols in sets and garbage collection follow from the seed in here."""
     entropy = random.Random(f"{seed}/entropy")
-    chance, collects = random.getstate(), gc.isenabled()
+    chance, collects, was_frozen = random.getstate(), gc.isenabled(), gc.get_freeze_count() > 0
     urandom, urandom_of_secrets, wall = os.urandom, random._urandom, time.time  # noqa: TID251  # this is the clock
     protocol_hash = asyncio.BaseProtocol.__hash__
     random.seed(seed)
@@ -46,7 +46,8 @@ def stillness(seed: int, wall_seconds: Callable[[], float]) -> Iterator[None]:
     try:
         yield
     finally:
-        gc.unfreeze()
+        if not was_frozen:
+            gc.unfreeze()
         if collects:
             gc.enable()
         asyncio.BaseProtocol.__hash__ = protocol_hash
