@@ -14,7 +14,7 @@ from edge.chargers.said import Said
 from edge.dialects import timestamps
 from edge.dialects.v16 import station, synthetic
 from edge.domain import reconciliation, registers
-from edge.domain.events import ConnectorStatusChanged, EnergyMeasured, TransactionEnded
+from edge.domain.events import ConnectorStatusChanged, EnergyMeasured, TransactionEnded, TransactionStarted
 from edge.domain.ids import ChargerNo, ChargerTransactionId, ConnectorNo, TransactionNo, session_name
 from edge.domain.peculiarities import Peculiarity, Rule
 from edge.domain.plausibility import Measured
@@ -97,6 +97,17 @@ def has_booted(connection: Connection, charger: ChargerNo, seq: int, at_ms: int)
     for tx in transactions.open_of(connection, charger):
         _has_evidence(connection, tx.no, Evidence.BOOT, seq, at_ms)
         store_figures.mark_odd(connection, tx.no, Rule.BOOT_WHILE_OPEN)
+
+
+def begun(connection: Connection, said: Said, started: TransactionStarted, tx_no: TransactionNo, status: str) -> None:
+    """A start that comes out of a queue, after a status by which its connector was free, is a reason to ask.
+
+    A charger that has lost a session with its power tells of the connector first, and then of the start.
+    """
+    at_ms = None if started.at is None else round(started.at.timestamp() * 1000)
+    if at_ms is not None and at_ms < said.at.wall_ms - LATE_MS:
+        seq = exchange.end_of(connection, tx_no)[0] or 0
+        _changed(connection, tx_no, None, reconciliation.after_old_status(None, status, seq, said.at.wall_ms))
 
 
 def stop_answered(connection: Connection, tx_no: TransactionNo, *, is_accepted: bool, at: Moment) -> None:

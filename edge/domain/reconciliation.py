@@ -157,7 +157,10 @@ def after_status(doubt: Doubt | None, status: str, seq: int, at_ms: int, *, is_r
 
 
 def after_old_status(doubt: Doubt | None, status: str, seq: int, at_ms: int) -> Doubt | None:
-    """After a status with a time before the session began. `at_ms`: when it came."""
+    """After a status with a time before the session began, or one that came before its start did, late.
+
+    `at_ms`: when that came.
+    """
     return doubt if status not in OF_STATUS else after(doubt, Evidence.SAID_BEFORE, seq, at_ms)
 
 

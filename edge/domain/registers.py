@@ -116,7 +116,8 @@ def of_unfinished(session: Session, next_register: int | None) -> Energy:
     # One that counts from 0 in each session says nothing of the session before.
     following = Reading(next_register, session.end_ms) if is_register(next_register) and next_register > 0 else None
     walk.end(following)
-    known, course = walk.energy(), walk.course
+    course = walk.course
+    known = _as_said(session, course.level.wh, walk.energy())
     gap_wh = -1 if following is None else following.wh - course.level.wh
     if not known.is_certain:
         return known

@@ -225,6 +225,10 @@ def test_a_jump_beyond_physics_counts_only_if_others_follow_on_from_it(session, 
         (a_session(5000, 5300, minutes=[0.001], lasted=5), 5450, (300, False, 450)),
         (a_session(5000, 5300, minutes=[0.001], lasted=5), 5250, (0, False, 250)),
         (a_session(5000, 9000, minutes=[0.001], lasted=5), 9500, (0, False, None)),
+        # several in a burst agree: little that cannot have flowed is billed as it was said, as with a stop
+        (a_session(5000, 5300, 5300, 5300, minutes=[0.001, 0.002, 0.003], lasted=5), None, (300, False, None)),
+        (a_session(5000, 5300, 5300, 5300, minutes=[0.001, 0.002, 0.003], lasted=5), 5300, (300, False, None)),
+        (a_session(5000, 95300, 95300, 95300, minutes=[0.001, 0.002, 0.003], lasted=5), None, (0, False, None)),
     ],
 )
 def test_an_unfinished_session_ends_at_its_last_register_or_the_next_start(session, following, expected):

@@ -247,10 +247,10 @@ def energy_is_conserved(site: SiteUnderTest) -> Iterator[str]:
     for session in site.truth.sessions:
         if session.meter_stop_wh is None or not all(one.is_acknowledged for one in session.said):
             continue
-        if session.is_stop_lost or session.number in concluded:
-            continue  # `our_stops_are_provable`
         own_stop = any(one.action == "StopTransaction" for one in session.said)
-        if parked.intersection(one.key for one in session.said if one.action != "MeterValues" or not own_stop):
+        if not own_stop or session.number in concluded:
+            continue  # lost, or still withheld: `our_stops_are_provable`
+        if parked.intersection(one.key for one in session.said if one.action != "MeterValues"):
             continue  # what comes after it is parked with it
         billed = by_stop.get(session.said[-1].key)
         truth_wh = session.meter_stop_wh - session.meter_start_wh
