@@ -61,7 +61,7 @@ class Evidence(StrEnum):
 
 _WORDS: Mapping[Evidence, str] = {
     Evidence.RIVAL: "another session is open on its connector",
-    Evidence.SAID_BEFORE: "its connector was free, by a time before it began",
+    Evidence.SAID_BEFORE: "its connector was free, perhaps before it began",
     Evidence.STOP_REFUSED: "the charger refused to stop it",
     Evidence.BOOT: "the charger has booted",
     Evidence.STOP_PROMISED: "the charger had accepted to stop it",
