@@ -104,7 +104,7 @@ def begun(connection: Connection, said: Said, started: TransactionStarted, tx_no
 
     A charger that has lost a session with its power tells of the connector first, and then of the start.
     """
-    at_ms = None if started.at is None else round(started.at.timestamp() * 1000)
+    at_ms = _when_ms(connection, said, started.at)
     if at_ms is not None and at_ms < said.at.wall_ms - LATE_MS:
         seq = exchange.end_of(connection, tx_no)[0] or 0
         _changed(connection, tx_no, None, reconciliation.after_old_status(None, status, seq, said.at.wall_ms))
