@@ -57,7 +57,7 @@ def _status_seen(
     """
     doubt = endings.doubt(connection, open_here.no)
     at_ms = _when_ms(connection, said, changed.at)
-    is_late = at_ms is not None and at_ms < said.at.wall_ms - LATE_MS
+    is_late = _is_late(said, at_ms)
     if is_late and at_ms is not None and at_ms < _begun_ms(connection, open_here, said.at.wall_ms):
         after = reconciliation.after_old_status(doubt, changed.status, seq, said.at.wall_ms)
         return _changed(connection, open_here.no, doubt, after)
@@ -99,14 +99,14 @@ def has_booted(connection: Connection, charger: ChargerNo, seq: int, at_ms: int)
         store_figures.mark_odd(connection, tx.no, Rule.BOOT_WHILE_OPEN)
 
 
-def begun(connection: Connection, said: Said, started: TransactionStarted, tx_no: TransactionNo, status: str) -> None:
+def begun(
+    connection: Connection, said: Said, started: TransactionStarted, tx_no: TransactionNo, seq: int, status: str
+) -> None:
     """A start that comes out of a queue, after a status by which its connector was free, is a reason to ask.
 
-    A charger that has lost a session with its power tells of the connector first, and then of the start.
+    A charger that has lost a session with its power tells of the connector first, and then of the start, in row `seq`.
     """
-    at_ms = _when_ms(connection, said, started.at)
-    if at_ms is not None and at_ms < said.at.wall_ms - LATE_MS:
-        seq = exchange.end_of(connection, tx_no)[0] or 0
+    if _is_late(said, _when_ms(connection, said, started.at)):
         _changed(connection, tx_no, None, reconciliation.after_old_status(None, status, seq, said.at.wall_ms))
 
 
@@ -202,6 +202,11 @@ def next_has_started(
     seq, at_ms = exchange.peek_seq(connection) + 1, _when_ms(connection, said, at)
     doubt = reconciliation.after(doubt, Evidence.NEXT_START, seq, said.at.wall_ms if at_ms is None else at_ms)
     return _stop(connection, older.no, doubt, said.at, said.most_watts, register)
+
+
+def _is_late(said: Said, at_ms: int | None) -> bool:
+    """Whether it was replayed, by its time."""
+    return at_ms is not None and at_ms < said.at.wall_ms - LATE_MS
 
 
 def _when_ms(connection: Connection, said: Said, at: datetime | None) -> int | None:

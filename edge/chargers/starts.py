@@ -118,7 +118,7 @@ def record_start(connection: Connection, said: Said, started: TransactionStarted
     )
     seq = exchange.append(connection, row)
     if connector.status is not None:
-        endings.begun(connection, said, started, tx_no, station.stored_status(connector.status)[0])
+        endings.begun(connection, said, started, tx_no, seq, station.stored_status(connector.status)[0])
     if Rule.START_OUT_OF_ORDER in notes.rules():
         here = transactions.all_open_on(connection, connector.no)
         endings.are_rivals(connection, [one.no for one in here], seq, said.at.wall_ms)
