@@ -41,19 +41,31 @@ def ways(disk: Disk, chance: random.Random, times: int) -> Iterator[tuple[Mode, 
     if not written and not names:
         return
     for _ in range(times):
-        cut = chance.choice([*written, *names]) + chance.randint(0, 1)
-        yield Mode.PREFIX, Choice(_before(all_of, cut), frozenset(one for one in names if one < cut))
-        if len({file.number for file, _ in written.values()}) > 1:
-            first = chance.choice(list(written.values()))[0]
-            of_first = {number: None for number, (file, _) in written.items() if file is first}
-            yield Mode.ONE_FILE, Choice(of_first, _prefix(names, chance))
-        if len(written) > 1:
-            yield Mode.SUBSET, Choice(_some(all_of, chance), _prefix(names, chance))
-        if len(names) > 1:
-            yield Mode.NAMES_ANY_ORDER, Choice(_some(all_of, chance), frozenset(_some(dict.fromkeys(names), chance)))
-        if written:
-            yield Mode.TORN, Choice(_torn(written, chance, noise=False), _prefix(names, chance))
-            yield Mode.NOISE, Choice(_torn(written, chance, noise=True), _prefix(names, chance))
+        found = list(_by_chance(all_of, written, names, chance))
+        chance.shuffle(found)  # whoever takes only some of them takes of each kind
+        yield from found
+
+
+def _by_chance(
+    all_of: Mapping[int, None],
+    written: Mapping[int, tuple[File, Content]],
+    names: frozenset[int],
+    chance: random.Random,
+) -> Iterator[tuple[Mode, Choice]]:
+    """One of each mode that goes by chance."""
+    cut = chance.choice([*written, *names]) + chance.randint(0, 1)
+    yield Mode.PREFIX, Choice(_before(all_of, cut), frozenset(one for one in names if one < cut))
+    if len({file.number for file, _ in written.values()}) > 1:
+        first = chance.choice(list(written.values()))[0]
+        of_first = {number: None for number, (file, _) in written.items() if file is first}
+        yield Mode.ONE_FILE, Choice(of_first, _prefix(names, chance))
+    if len(written) > 1:
+        yield Mode.SUBSET, Choice(_some(all_of, chance), _prefix(names, chance))
+    if len(names) > 1:
+        yield Mode.NAMES_ANY_ORDER, Choice(_some(all_of, chance), frozenset(_some(dict.fromkeys(names), chance)))
+    if written:
+        yield Mode.TORN, Choice(_torn(written, chance, noise=False), _prefix(names, chance))
+        yield Mode.NOISE, Choice(_torn(written, chance, noise=True), _prefix(names, chance))
 
 
 def _files(disk: Disk) -> list[File]:
