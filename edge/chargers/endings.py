@@ -102,11 +102,13 @@ def has_booted(connection: Connection, charger: ChargerNo, seq: int, at_ms: int)
 def begun(
     connection: Connection, said: Said, started: TransactionStarted, tx_no: TransactionNo, seq: int, status: str
 ) -> None:
-    """A start that comes out of a queue, after a status by which its connector was free, is a reason to ask.
+    """A start out of a queue, in row `seq`, after a status by which its connector was free, is a reason to ask.
 
-    A charger that has lost a session with its power tells of the connector first, and then of the start, in row `seq`.
+    A charger that has lost a session with its power tells of the connector first, and then of the start. One that is
+    not of now by its charger's clock may come from a queue: that clock may have been set meanwhile.
     """
-    if _is_late(said, _when_ms(connection, said, started.at)):
+    at_ms = _when_ms(connection, said, started.at)
+    if at_ms is None or _is_late(said, at_ms):
         _changed(connection, tx_no, None, reconciliation.after_old_status(None, status, seq, said.at.wall_ms))
 
 
