@@ -220,7 +220,7 @@ def _stop(
 ) -> Stored | None:
     tx = transactions.by_no(connection, tx_no)
     assert tx is not None
-    end = _end(connection, tx, doubt, at, most_watts, next_register)
+    end = _announced(connection, tx, doubt) or _end(connection, tx, doubt, at, most_watts, next_register)
     payload = synthetic.stop(tx.charger_tx, end.register_wh, end.at_ms, end.reason)
     notes: Payload = {
         "rule": str(Rule.STOP_NEVER_CAME),
@@ -234,6 +234,22 @@ def _stop(
     endings.end(connection, tx_no, end, doubt, seq)
     repeats.forget(connection, tx_no)
     return None if tx.connector_no is None else Stored(tx.connector_no, Waiting(seq, is_start_or_stop=True))
+
+
+def _announced(connection: Connection, tx: Transaction, doubt: Doubt) -> End | None:
+    """What people were told of this doubt, as long as nothing has come since; None: it is to be found out.
+
+    Only while the charger's clock is not known: it may have been then. It is forgotten for a while when ours is set.
+    """
+    if charger_clocks.of_charger(connection, transactions.charger_of(connection, tx.no)).ahead_ms is not None:
+        return None
+    rows = exchange.of_transaction(connection, tx.no, exchange.end_of(connection, tx.no)[0])
+    for row in islice(rows, ROWS_SEARCHED):
+        if row.kind is Kind.CHARGER_CALL:
+            return None
+        if row.kind is Kind.DECISION and row.cause_seq == doubt.seq:
+            return endings.announced(connection, tx.no)
+    return None
 
 
 def _end(

@@ -92,6 +92,16 @@ def announce(connection: sqlite3.Connection, tx_no: TransactionNo, end: End | No
     )
 
 
+def announced(connection: sqlite3.Connection, tx_no: TransactionNo) -> End | None:
+    """What `announce` has put there last."""
+    row = connection.execute(
+        "SELECT ended_wall_ms, meter_stop_wh, end_reason FROM tx "
+        "WHERE tx_no = :tx AND state = 'open' AND ended_wall_ms IS NOT NULL",
+        {"tx": tx_no},
+    ).fetchone()
+    return None if row is None else End(*row)
+
+
 @dataclass(frozen=True, slots=True)
 class Ended:
     """A session that we have ended."""
