@@ -24,14 +24,14 @@ GRAVEST = {
 """Names for breaches of these rules (`invariants.py`); those of all others are `other_breaches`."""
 
 
-def outcomes(runs: Sequence[Run], workers: int = 1) -> Iterator[Outcome]:
+def outcomes(runs: Sequence[Run], workers: int = 1) -> Iterator[tuple[Run, Outcome]]:
     """One of each run, in the order in which they are done. Whoever takes them closes the iterator."""
-    if workers == 1 or len(runs) == 1:
-        yield from (run.live() for run in runs)
+    if workers == 1 or len(runs) <= 1:
+        yield from ((run, run.live()) for run in runs)
         return
     with closing(side_by_side(methodcaller("live"), runs, workers)) as lived:
-        for _, outcome in lived:
-            yield outcome.result()
+        for run, outcome in lived:
+            yield run, outcome.result()
 
 
 @dataclass(slots=True)

@@ -61,17 +61,19 @@ def main(arguments: list[str]) -> int:
     return KEPT if is_kept else BROKEN
 
 
-def _simulation(times: int) -> Part:
-    said = _said("simulate", "--times", str(times))
-    return Part("Simulated sites", evidence.simulation(said, times), evidence.fault_classes(said))
+def _simulation(times: int, folder: Path | None) -> Part:
+    kept = [] if folder is None else ["--keep", str(folder / "sites.jsonl")]
+    said = _said("simulate", "--times", str(times), *kept)
+    lines, classes = evidence.simulation(said, times), evidence.fault_classes(said)
+    return Part("Simulated sites", lines, classes, said.get("minutes", 0.0))
 
 
-def _crashes(times: int) -> Part:
+def _crashes(times: int, _: Path | None) -> Part:
     said = _said("crash", *(["--full"] if times > 1 else []))
     return Part("Power cuts, kills, a failing disk", evidence.crashes(said, times), evidence.crash_classes(said))
 
 
-def _hostile(times: int) -> Part:
+def _hostile(times: int, _: Path | None) -> Part:
     said = _said("fuzz", "--times", str(times))
     return Part("Hostile input", evidence.hostile(said, times), evidence.fuzz_targets(said))
 
@@ -82,7 +84,8 @@ PROOFS = {"simulation": _simulation, "crashes": _crashes, "hostile": _hostile}
 def _kept_or_proven(name: str, times: int, folder: Path | None) -> Part:
     """From `--keep`, if this proof was run with as much of this very code; else it is run, and kept."""
     if folder is None:
-        return _prove(name, times)
+        return _prove(name, times, None)
+    folder.mkdir(exist_ok=True)
     code = _code()
     file, of = folder / f"{name}.json", {"times": times, "code": code}
     if file.exists():
@@ -91,8 +94,7 @@ def _kept_or_proven(name: str, times: int, folder: Path | None) -> Part:
             sys.stderr.write(f"{name}: was run before, from {file}\n")
             lines = [Line(**line) for line in kept["part"].pop("lines")]
             return Part(lines=lines, **kept["part"])
-    part = _prove(name, times)
-    folder.mkdir(exist_ok=True)
+    part = _prove(name, times, folder.resolve())
     file.write_text(json.dumps({"of": of, "part": asdict(part)}, indent=1), encoding="utf-8")
     return part
 
@@ -106,10 +108,11 @@ def _code() -> str:
         raise CannotProve(f"--keep needs to know the state of the code: {error}") from error
 
 
-def _prove(name: str, times: int) -> Part:
+def _prove(name: str, times: int, folder: Path | None) -> Part:
+    """`folder`: where a proof may keep what it has found before its end."""
     began = time.monotonic()  # noqa: TID251 - nothing here is simulated
-    part = PROOFS[name](times)
-    part.minutes = (time.monotonic() - began) / 60  # noqa: TID251
+    part = PROOFS[name](times, folder)
+    part.minutes = part.minutes or (time.monotonic() - began) / 60  # noqa: TID251
     part.run = _run(part.minutes)
     return part
 

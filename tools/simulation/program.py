@@ -9,8 +9,10 @@ import os
 import re
 import sys
 from contextlib import closing
+from pathlib import Path
 
 from amounts import positive, whole
+from simulation.keeping import Kept, UnknownCode
 
 from tests.simulation.cloud import KINDS
 from tests.simulation.faults import EVERYTHING
@@ -18,6 +20,7 @@ from tests.simulation.many import Total, outcomes
 from tests.simulation.plan import Run, runs
 from tests.simulation.simulate import Outcome
 
+WRONG_USAGE = 2
 LINES_EVERY = 10
 """Runs, where progress is not shown on a terminal."""
 OF_EACH_RUN = "hours", "chargers", "cloud", "intensity", "faults"
@@ -27,9 +30,22 @@ def main(arguments: list[str]) -> int:
     options = _options(arguments)
     chosen = _chosen(options)
     total = Total()
-    with closing(outcomes(chosen, options.workers)) as lived:
-        for outcome in lived:
+    try:
+        kept = None if options.keep is None else Kept(options.keep)
+    except (UnknownCode, OSError) as error:
+        print(f"tools/simulate: --keep {options.keep}: {error}", file=sys.stderr)
+        return WRONG_USAGE
+    for outcome in [] if kept is None else kept.lived(chosen):
+        total.add(outcome)
+        if outcome.breaches:
+            _tell(outcome, options.verbose)
+    if total.runs:
+        print(f"{total.line(len(chosen))}, from {options.keep}", file=sys.stderr, flush=True)
+    with closing(outcomes(chosen if kept is None else kept.left(chosen), options.workers)) as lived:
+        for run, outcome in lived:
             total.add(outcome)
+            if kept is not None:
+                kept.keep(run, outcome)
             if outcome.breaches:
                 _tell(outcome, options.verbose or len(chosen) == 1)
             end = "" if sys.stderr.isatty() else "\n"
@@ -40,7 +56,7 @@ def main(arguments: list[str]) -> int:
     if sys.stderr.isatty():
         print(file=sys.stderr)
     if options.json:
-        print(json.dumps(total.document(), indent=2))
+        print(json.dumps(total.document() | ({} if kept is None else {"minutes": kept.minutes}), indent=2))
     elif not options.trace:
         print("\n".join(total.table()))
     return 1 if total.broken else 0
@@ -104,6 +120,9 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     how = parser.add_mutually_exclusive_group()
     how.add_argument("--trace", action="store_true", help="print each run's hash and nothing else")
     how.add_argument("--json", action="store_true", help="print what came of it as JSON")
+    parser.add_argument(
+        "--keep", type=Path, metavar="FILE", help="what was lived; begun again, it goes on with what is left"
+    )
     parser.add_argument("--verbose", action="store_true", help="the last lines of log and trace of each broken run")
     options = parser.parse_args(arguments)
     given = [name for name in OF_EACH_RUN if getattr(options, name) != parser.get_default(name)]
