@@ -141,7 +141,7 @@ def encode_json(value: JsonValue) -> str:
     return _ENCODER.encode(value)
 
 
-_TOKEN_OR_BLANKS = re.compile(r'("(?:[^"\\]|\\.)*+")|[ \t\n\r]++')
+_TOKEN_OR_BLANKS = re.compile(r'("[^"\\]*+(?:\\.[^"\\]*+)*")|[ \t\n\r]++')
 
 
 def without_blanks(text: str) -> str:
@@ -242,8 +242,8 @@ def _salvaged_id(text: str) -> str | None:
 
 # --- limits of what we hold -------------------------------------------------------------------------------------
 
-# Possessive, and content with a string that never ends: linear whatever the text.
-_NO_BRACKETS = re.compile(r'(?:[^"\[\]{}]++|"(?:[^"\\]++|\\.)*+"?+)++', re.DOTALL)
+# Content with a string that never ends: linear whatever the text. No possessive groups: Python 3.11.2 mistakes them.
+_NO_BRACKETS = re.compile(r'[^"\[\]{}]++|"[^"\\]*+(?:\\.[^"\\]*+)*"?', re.DOTALL)
 
 
 def exceeds_depth(text: str, max_depth: int) -> bool:

@@ -24,9 +24,9 @@ NAMES = (
     RESULT_NAMES_ACTION,
 )
 
-# A string (its escapes included), a bracket, a comma, a colon, blanks, or anything else. Possessive, and content with
-# a string that never ends: linear whatever the text.
-_TOKEN = re.compile(r'"(?:[^"\\]++|\\.)*+"?+|[\[\]{},:]|\s++|[^\s"\[\]{},:]++', re.DOTALL)
+# A string (its escapes included), a bracket, a comma, a colon, blanks, or anything else. Content with a string that
+# never ends: linear whatever the text.
+_TOKEN = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*"?|[\[\]{},:]|\s++|[^\s"\[\]{},:]++', re.DOTALL)
 _CLOSES = {"[": "]", "{": "}"}
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _NUL = re.compile("\x00")
