@@ -287,7 +287,9 @@ class TlsConnection(DoorConnection):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
-        transport.pause_reading()  # what comes in is TLS's; `start_tls` goes on reading
+        # What comes in is TLS's; `start_tls` goes on reading. Not at once: the asyncio of Python 3.11.2 begins to read
+        # after this call, paused or not, and nothing can come before the next turn of the loop.
+        asyncio.get_running_loop().call_soon(transport.pause_reading)
         super().connection_made(transport)
 
     async def handshake(self, *hooks: Any, **options: Any) -> None:
