@@ -59,7 +59,8 @@ def test_what_was_lived_is_not_lived_again_by_the_same_code(monkeypatch, capsys,
     monkeypatch.setattr(Run, "live", lambda run: lived.append(run.seed) or simulate(run.seed, 0.05, 1))
     again = figures("--seeds", "1..3")
     assert lived == [3] and again["runs"] == 3
-    assert figures("--seeds", "1..3") | {"minutes": 0} == again | {"minutes": 0}
+    assert figures("--seeds", "1..3") == again
+    assert lived == [3]
     code[0] = "another"
     lived.clear()
     figures("--seeds", "1..3")

@@ -5,8 +5,8 @@ the simulated parties and the locked packages. Lines of other code are left wher
 """
 
 import json
+import platform
 import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -39,8 +39,12 @@ class Kept:
         self._began = time.monotonic()  # noqa: TID251 - nothing here is simulated
         self._seconds_before = 0.0
         self._lived: dict[str, Outcome] = {}
-        for line in file.read_text(encoding="utf-8").splitlines() if file.exists() else ():
+        text = file.read_text(encoding="utf-8") if file.exists() else ""
+        for line in text.splitlines():
             self._read(line)
+        if text and not text.endswith("\n"):
+            with file.open("a", encoding="utf-8") as broken_off:
+                broken_off.write("\n")  # the next line must not go on with it
 
     def _read(self, line: str) -> None:
         try:
@@ -90,7 +94,7 @@ def _code() -> str:
         raise UnknownCode(f"git does not say which code this is: {error}") from error
     if changed:
         raise UnknownCode(f"the code has been changed since the last commit: {changed.split()[1]}")
-    return f"{sys.version_info.major}.{sys.version_info.minor} {' '.join(tree[:12] for tree in trees.split())}"
+    return f"{platform.python_version()} {' '.join(tree[:12] for tree in trees.split())}"
 
 
 def _git(*words: str) -> str:

@@ -35,24 +35,27 @@ def main(arguments: list[str]) -> int:
     except (UnknownCode, OSError) as error:
         print(f"tools/simulate: --keep {options.keep}: {error}", file=sys.stderr)
         return WRONG_USAGE
-    for outcome in [] if kept is None else kept.lived(chosen):
+    is_told_in_full = options.verbose or len(chosen) == 1
+
+    def take(outcome: Outcome) -> None:
         total.add(outcome)
         if outcome.breaches:
-            _tell(outcome, options.verbose)
+            _tell(outcome, is_told_in_full)
+        if options.trace:
+            print(outcome.seed, outcome.trace)
+
+    for outcome in [] if kept is None else kept.lived(chosen):
+        take(outcome)
     if total.runs:
         print(f"{total.line(len(chosen))}, from {options.keep}", file=sys.stderr, flush=True)
     with closing(outcomes(chosen if kept is None else kept.left(chosen), options.workers)) as lived:
         for run, outcome in lived:
-            total.add(outcome)
             if kept is not None:
                 kept.keep(run, outcome)
-            if outcome.breaches:
-                _tell(outcome, options.verbose or len(chosen) == 1)
+            take(outcome)
             end = "" if sys.stderr.isatty() else "\n"
             if sys.stderr.isatty() or total.runs % LINES_EVERY == 0:
                 print(f"\r{total.line(len(chosen))}"[len(end) :], end=end, file=sys.stderr, flush=True)
-            if options.trace:
-                print(outcome.seed, outcome.trace)
     if sys.stderr.isatty():
         print(file=sys.stderr)
     if options.json:
