@@ -4,7 +4,7 @@ What the evidence means is decided in `edge/domain/reconciliation.py`; `records.
 with what a charger says, `reconciler.py` when time has passed.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 from itertools import islice
@@ -26,7 +26,7 @@ from edge.store import Connection, charger_clocks, connectors, endings, exchange
 from edge.store import figures as store_figures
 from edge.store.delivery import Stored, Waiting
 from edge.store.endings import End
-from edge.store.exchange import Kind, Moment, NewExchange
+from edge.store.exchange import Exchange, Kind, Moment, NewExchange
 from edge.store.transactions import NewTransaction
 
 VERSION = "1.6"
@@ -241,10 +241,9 @@ def _announced(connection: Connection, tx: Transaction, doubt: Doubt) -> End | N
 
     Only while the charger's clock is not known: it may have been then. It is forgotten for a while when ours is set.
     """
-    if charger_clocks.of_charger(connection, transactions.charger_of(connection, tx.no)).ahead_ms is not None:
+    if charger_clocks.of_session(connection, tx.no).ahead_ms is not None:
         return None
-    rows = exchange.of_transaction(connection, tx.no, exchange.end_of(connection, tx.no)[0])
-    for row in islice(rows, ROWS_SEARCHED):
+    for row in _newest_first(connection, tx):
         if row.kind is Kind.CHARGER_CALL:
             return None
         if row.kind is Kind.DECISION and row.cause_seq == doubt.seq:
@@ -373,11 +372,15 @@ def _continued(
 # --- the last that is known
 
 
+def _newest_first(connection: Connection, tx: Transaction) -> Iterator[Exchange]:
+    """Rows of a transaction, no further back than is searched."""
+    return islice(exchange.of_transaction(connection, tx.no, exchange.end_of(connection, tx.no)[0]), ROWS_SEARCHED)
+
+
 def _last_values_ms(connection: Connection, tx: Transaction) -> int | None:
     """When the last values of a transaction were taken, whatever they measure; None: there are none."""
-    clock = charger_clocks.of_charger(connection, transactions.charger_of(connection, tx.no))
-    rows = exchange.of_transaction(connection, tx.no, exchange.end_of(connection, tx.no)[0])
-    for row in islice(rows, ROWS_SEARCHED):
+    clock = charger_clocks.of_session(connection, tx.no)
+    for row in _newest_first(connection, tx):
         if figures.is_values(row):
             values = figures.values_of(row)
             at = None if values is None else values.last_at
@@ -388,8 +391,7 @@ def _last_values_ms(connection: Connection, tx: Transaction) -> int | None:
 def last_measured(connection: Connection, tx: Transaction) -> Measured:
     """The last register of a transaction, from its rows: it must be right after a restart too."""
     received_ms = 0
-    rows = exchange.of_transaction(connection, tx.no, exchange.end_of(connection, tx.no)[0])
-    for row in islice(rows, ROWS_SEARCHED):
+    for row in _newest_first(connection, tx):
         values = figures.values_of(row)
         if values is not None and values.register_wh is not None:
             return Measured(tx.no, values.last_at, row.at_wall_ms, values.register_wh)

@@ -121,7 +121,7 @@ def _session(
     before = store.connector_before(connection, tx.no)
     begin_seq, (last_seq, _) = transactions.begin_seq(connection, tx.no), exchange.end_of(connection, tx.no)
     newest_first = exchange.of_transaction(connection, tx.no, last_seq)
-    clock = charger_clocks.of_charger(connection, transactions.charger_of(connection, tx.no))
+    clock = charger_clocks.of_session(connection, tx.no)
     readings, is_whole = [], False
     for row in exchange.bounded(newest_first, ROWS_AT_MOST, CHARACTERS_AT_MOST):
         is_whole = is_whole or row.seq <= begin_seq

@@ -32,6 +32,11 @@ def of_charger(connection: sqlite3.Connection, charger_no: ChargerNo) -> KnownCl
     return KnownClock(Clock(row[0]), int(row[1]))
 
 
+def of_session(connection: sqlite3.Connection, tx_no: TransactionNo) -> KnownClock:
+    """Of the charger that began it."""
+    return of_charger(connection, transactions.charger_of(connection, tx_no))
+
+
 def believed_ms(
     connection: sqlite3.Connection, charger_no: ChargerNo, at: datetime | None, received_ms: int
 ) -> int | None:

@@ -1,7 +1,9 @@
 """A session that gets its stop from us: what people were told of it, the CSMS is told too."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -13,8 +15,8 @@ from edge.domain.reconciliation import Evidence, after
 from edge.store import chains, charger_clocks, exchange
 from edge.store import endings as store_endings
 from edge.store.charger_clocks import UNKNOWN, KnownClock
-from tests.chargers.test_records import Speaker, charger, charger_id, path  # noqa: F401 - givens
-from tests.store.givens import in_one_commit, moment
+from tests.chargers.test_records import Speaker, charger_id, speaker
+from tests.store.givens import in_one_commit, moment, opened
 
 AHEAD = KnownClock(Clock.WRONG, 6 * 3_600_000)
 TX = TransactionNo(1)
@@ -25,7 +27,14 @@ def register(minute: int, wh: int) -> dict[str, object]:
 
 
 @pytest.fixture
-def concluded(charger: Speaker) -> Speaker:  # noqa: F811
+def charger(tmp_path: Path) -> Iterator[Speaker]:
+    found = speaker(tmp_path / "edge.db", opened(tmp_path / "edge.db"), "cp-01", 1)
+    yield found
+    found.db.close()
+
+
+@pytest.fixture
+def concluded(charger: Speaker) -> Speaker:
     """A session out of a queue, said within milliseconds; it has been concluded by the charger's own clock."""
     charger_clocks.keep(charger.db, charger.no, AHEAD)
     number = charger_id(charger.start(timestamp="2026-03-01T17:30:00Z", meterStart=0))
