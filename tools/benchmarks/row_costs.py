@@ -84,8 +84,8 @@ class OpenStore:
         took["acknowledge"] = (time.process_time() - began) / size
         connection.execute("COMMIT")
         for one in recorded:
-            assert one.stored is not None
-            self.lanes.setdefault(self._lane_of[one.stored.connector], deque()).append(one.stored.waiting)
+            (stored,) = one.stored
+            self.lanes.setdefault(self._lane_of[stored.connector], deque()).append(stored.waiting)
         return took
 
     def _said(self, number: int) -> tuple[Said, EnergyMeasured]:
