@@ -15,6 +15,7 @@ from benchmarks.running import Run
 from benchmarks.site import Site
 
 from edge.store import exchange
+from tests.scenarios.site import short_folder
 
 # --- rounds
 
@@ -190,6 +191,14 @@ def test_quick_run_prints_the_shape_of_a_whole_one(tmp_path, capsys):
     assert goals["P12"]["measured"]["median"] == 0
     assert "Processor" in document["machine"]
     assert not list(tmp_path.iterdir()), "the folder of the run is gone"
+
+
+def test_the_work_of_a_store_with_a_backlog_is_measured(capsys):
+    with short_folder() as folder:
+        assert main(["--quick", "--rounds", "1", "--json", "--data", str(folder), "--only", "rows"]) == 0
+    goals = json.loads(capsys.readouterr().out)["goals"]
+    assert [goal["number"] for goal in goals] == ["P9"] * 3
+    assert all(goal["measured"]["median"] > 0 for goal in goals)
 
 
 def test_part_that_cannot_be_measured_is_named_and_the_others_are_printed(tmp_path, capsys, monkeypatch):
