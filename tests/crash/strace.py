@@ -55,7 +55,10 @@ _COMPLETE = re.compile(r"(\d+) +(\w+)\((.*)\) += (\?|-?\d+)(?: (\w+))?")
 _BEGUN = re.compile(r"(\d+) +(\w+)\((.*?),? *<(?:unfinished|detached) \.\.\.>$")
 """Detached: strace itself was ended, while the process went on."""
 _RESUMED = re.compile(r"(\d+) +<\.\.\. (\w+) resumed>(.*)\) += (\?|-?\d+)(?: (\w+))?")
-_NEITHER = re.compile(r"\d+ +(\+\+\+|---|\?\?\?\?|\?\?\?\( <detached|<\.\.\. \w+ resumed> <unfinished)")
+_NEITHER = re.compile(
+    r"\d+ +(\+\+\+|---|\?\?\?\?|\?\?\?\( <(detached|unfinished) \.\.\.>$|<\.\.\. (\?+ resumed>|\w+ resumed> <unfinished))"
+)
+"""With question marks: the thread was gone before strace could see what it was about to ask."""
 
 
 def calls(trace: Path, *, may_be_cut: bool = False) -> Iterator[Syscall]:

@@ -124,5 +124,8 @@ def test_a_trace_may_end_while_the_process_goes_on(trace):
         f'7 pwrite64({handle(3, "/disk/a.db")}, "{hexed("1")}", 1, 0) = 1',
         f'7 pwrite64({handle(3, "/disk/a.db")}, "{hexed("2")}", 1, 1 <detached ...>',
         "8 ???( <detached ...>",
+        "9 ???( <unfinished ...>",
+        "9 <... ???? resumed>) = ?",
+        "9 +++ killed by SIGKILL +++",
     )
     assert [(one.thread, one.result) for one in strace.calls(path)] == [(7, 1), (7, None)]

@@ -115,11 +115,11 @@ async def test_what_the_cloud_had_not_got_when_the_store_was_damaged_reaches_it_
     async with Site(config).running() as site:
         await site.until("status", lambda status: status["backlog"] and status["backlog"]["messages"] == 0, 30)
         assert (await site.ask("status"))["backlog"]["parked"] == 0
-        sessions = (await site.ask("sessions"))["sessions"]
+        # what the cloud had is brought back last
+        await site.until("sessions", lambda said: len({one["session"] for one in said["sessions"]}) == 12, 30)
     assert csms.violations == []
     assert len(csms.calls("StartTransaction")) == len(csms.calls("StopTransaction")) == 12
     assert_cloud_has_what_was_sent(csms, chargers, repeats_allowed=False)
-    assert len({one["session"] for one in sessions}) == 12
     given = [one.payload["transactionId"] for charger in chargers for one in charger.sent if "Stop" in one.action]
     assert len(set(given)) == 12
 
