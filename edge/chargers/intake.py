@@ -28,8 +28,10 @@ from edge.domain.connectors import MOST as MOST_CONNECTORS
 from edge.domain.events import (
     ChargerBooted,
     ConnectorStatusChanged,
+    DiagnosticsProgressed,
     DomainEvent,
     EnergyMeasured,
+    FirmwareProgressed,
     TokenPresented,
     TransactionEnded,
     TransactionStarted,
@@ -69,6 +71,8 @@ class Parts:
     """Connectors that got their upstream number."""
     on_status: Callable[[ChargerNo], None]
     """A status of this charger has changed."""
+    on_job: Callable[[], None] = lambda: None
+    """A charger said how far it is with something that takes long, or has booted."""
     models: Models = NOTHING_KNOWN
     fleet: FleetTally = field(default_factory=FleetTally)
     is_control_only: bool = False
@@ -176,7 +180,17 @@ class Intake:
                 self._clock.booted()
                 interval = self._parts.defaults.heartbeat_interval
                 answer = replies.boot(authorization.ACCEPTED, said.at.wall, interval)
-                return await self._record(lambda db: records.record_boot(db, said, event, answer))
+                reply = await self._record(lambda db: records.record_boot(db, said, event, answer))
+                self._parts.on_job()
+                return reply
+            case FirmwareProgressed():
+                reply = await self._record(lambda db: records.record_firmware(db, said, event))
+                self._parts.on_job()
+                return reply
+            case DiagnosticsProgressed():
+                reply = await self._record(lambda db: records.record_diagnostics(db, said, event))
+                self._parts.on_job()
+                return reply
             case None:
                 return await self._plain(said)
 
@@ -224,8 +238,6 @@ class Intake:
                 return replies.heartbeat(said.at.wall)
             case "DataTransfer":
                 answer: Payload = replies.unknown_vendor()
-            case "FirmwareStatusNotification" | "DiagnosticsStatusNotification":
-                answer = replies.EMPTY
             case action:
                 return Refusal("NotSupported", f"{action} is not supported by this controller")
         return await self._record(lambda db: records.record_plain(db, said, answer))

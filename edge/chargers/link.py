@@ -69,7 +69,9 @@ class ChargerLink:
         self.charger = charger
         self.charger_no = charger_no
         self.version = version
-        self.address = _address(socket)
+        self.address = _address(socket.remote_address)
+        self.our_address = _address(socket.local_address)
+        """By which the charger reaches us, with the port."""
         self.connected_at = clock.utc_now()
         self.said_boot: ChargerBooted | None = None
         """Of a pending charger, for whoever is to adopt it."""
@@ -315,6 +317,5 @@ class ChargerLink:
         await self.connection.close(code, reason)
 
 
-def _address(socket: ServerConnection) -> str:
-    peer = socket.remote_address
-    return f"{peer[0]}:{peer[1]}" if isinstance(peer, tuple) else str(peer)
+def _address(end: object) -> str:
+    return f"{end[0]}:{end[1]}" if isinstance(end, tuple) else str(end)

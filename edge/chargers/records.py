@@ -11,6 +11,7 @@ from edge.chargers import endings, figures, timing
 from edge.chargers.said import Notes, Recorded, Said, row_of
 from edge.dialects.v16 import observe, replies, station
 from edge.domain import plausibility
+from edge.domain.collecting import after_status as after_diagnostics_status
 from edge.domain.connectors import MOST as MOST_CONNECTORS
 from edge.domain.events import (
     AVAILABLE,
@@ -18,22 +19,27 @@ from edge.domain.events import (
     WHILE_CHARGING,
     ChargerBooted,
     ConnectorStatusChanged,
+    DiagnosticsProgressed,
     EnergyMeasured,
+    FirmwareProgressed,
 )
 from edge.domain.ids import ChargerNo, ConnectorNo, TransactionNo, session_name
 from edge.domain.peculiarities import Peculiarity, Rule
 from edge.domain.plausibility import Measured
+from edge.domain.rollouts import Progress, after_boot, after_status, from_json
 from edge.domain.transactions import Transaction, attribute_values
 from edge.jsontypes import Payload
 from edge.ocppj.frames import encode_json, result_text
 from edge.store import (
     Connection,
     charger_clocks,
+    collecting,
     connectors,
     delivery,
     exchange,
     measured,
     repeats,
+    rollouts,
     thinning,
     transactions,
 )
@@ -210,7 +216,35 @@ def record_boot(connection: Connection, said: Said, boot: ChargerBooted, answer:
         notes.add(Rule.BOOT_WHILE_OPEN, f"{names} {'has' if len(still_open) == 1 else 'have'} not ended")
     seq = exchange.append(connection, row_of(said, notes, answer=result_text(said.call.message_id, answer)))
     endings.has_booted(connection, said.charger, seq, said.at.wall_ms)
+    if (at_it := rollouts.at_it(connection, said.charger)) is not None:
+        rollout, part = at_it
+        wanted = from_json(rollout.wish).version
+        _progressed(connection, at_it, after_boot(part.progress, boot.firmware, wanted, said.at.wall_ms))
     return Recorded(answer, rules=notes.rules())
+
+
+def record_firmware(connection: Connection, said: Said, progressed: FirmwareProgressed) -> Recorded:
+    """A FirmwareStatusNotification: how far its charger is in a rollout, if it is in one."""
+    if (at_it := rollouts.at_it(connection, said.charger)) is not None:
+        after = after_status(at_it[1].progress, progressed.status, said.at.wall_ms)
+        _progressed(connection, at_it, after)
+    return record_plain(connection, said, replies.EMPTY)
+
+
+def record_diagnostics(connection: Connection, said: Said, progressed: DiagnosticsProgressed) -> Recorded:
+    """A DiagnosticsStatusNotification: how far its charger is in a collection, if it is in one."""
+    if (at_it := collecting.at_it(connection, said.charger)) is not None:
+        no, part = at_it
+        after = after_diagnostics_status(part.progress, progressed.status, said.at.wall_ms)
+        if after != part.progress:
+            collecting.set_progress(connection, no, part.charger_no, after)
+    return record_plain(connection, said, replies.EMPTY)
+
+
+def _progressed(connection: Connection, at_it: tuple[rollouts.Rollout, rollouts.Part], after: Progress) -> None:
+    rollout, part = at_it
+    if after != part.progress:
+        rollouts.set_progress(connection, rollout.no, part.charger_no, after)
 
 
 def record_plain(connection: Connection, said: Said, answer: Payload) -> Recorded:

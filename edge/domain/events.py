@@ -74,6 +74,29 @@ class TransactionEnded:
     token: IdToken | None
 
 
+@dataclass(frozen=True, slots=True)
+class FirmwareProgressed:
+    """How far a charger says that it is with new firmware."""
+
+    status: str
+    """FirmwareStatus of 1.6 §7.25, or of its security extension."""
+
+
+@dataclass(frozen=True, slots=True)
+class DiagnosticsProgressed:
+    """How far a charger says that it is with uploading diagnostics."""
+
+    status: str
+    """DiagnosticsStatus of 1.6 §7.24, or UploadLogStatus of its security extension."""
+
+
 DomainEvent = (
-    ChargerBooted | ConnectorStatusChanged | TokenPresented | TransactionStarted | EnergyMeasured | TransactionEnded
+    ChargerBooted
+    | ConnectorStatusChanged
+    | TokenPresented
+    | TransactionStarted
+    | EnergyMeasured
+    | TransactionEnded
+    | FirmwareProgressed
+    | DiagnosticsProgressed
 )

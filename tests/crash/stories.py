@@ -307,7 +307,7 @@ STORIES = {
         Story("a store that is filling", housekeeping, before=many_values, variant="cramped", thins=True),
         *(
             Story(f"migration from schema {number}", upgraded, prepare=earlier_store(number))
-            for number in range(1, NEWEST)
+            for number in (1, NEWEST - 1)  # one transaction, however many schemas it passes
         ),
     )
 }

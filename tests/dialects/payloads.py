@@ -16,7 +16,11 @@ FROM_CSMS = [name for name in REQUESTS if sender("1.6", name) in (Sender.CSMS, S
 FOLLOWED = [
     "Authorize",
     "BootNotification",
+    "DiagnosticsStatusNotification",
+    "FirmwareStatusNotification",
+    "LogStatusNotification",
     "MeterValues",
+    "SignedFirmwareStatusNotification",
     "StartTransaction",
     "StatusNotification",
     "StopTransaction",

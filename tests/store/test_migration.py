@@ -28,6 +28,8 @@ LATER = ("last_seq", "rows", "value")
 """Columns that opening rolls forward: the ends of the chains, and up to where they are known."""
 
 older = pytest.mark.parametrize("file", OLDER, ids=lambda file: file.stem)
+ends = pytest.mark.parametrize("file", [OLDER[0], OLDER[-1]], ids=lambda file: file.stem)
+"""A migration is one transaction, however many schemas it passes."""
 
 
 @pytest.fixture
@@ -153,7 +155,7 @@ def assert_nothing_is_lost(path: Path, file: Path, undisturbed: str, origin: dic
     assert {item.name for item in path.parent.iterdir()} <= {path.name, kept.name}
 
 
-@older
+@ends
 def test_a_kill_at_any_step_of_a_migration_loses_nothing(file: Path, path: Path, tmp_path: Path, lives: Lives) -> None:
     columns = stored(file, path)
     origin = rows(path, columns)
@@ -178,7 +180,7 @@ def test_a_kill_at_any_step_of_a_migration_loses_nothing(file: Path, path: Path,
     assert 1 <= copies < len(schemas)
 
 
-@pytest.mark.parametrize("file", [OLDER[0], OLDER[-1]], ids=lambda file: file.stem)
+@ends
 def test_kills_at_random_moments_of_a_migration_lose_nothing(
     file: Path, path: Path, tmp_path: Path, lives: Lives
 ) -> None:

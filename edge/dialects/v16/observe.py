@@ -7,8 +7,10 @@ from edge.dialects import timestamps
 from edge.domain.events import (
     ChargerBooted,
     ConnectorStatusChanged,
+    DiagnosticsProgressed,
     DomainEvent,
     EnergyMeasured,
+    FirmwareProgressed,
     TokenPresented,
     TransactionEnded,
     TransactionStarted,
@@ -48,6 +50,12 @@ def observe(action: str, payload: Payload) -> DomainEvent | None:
                 serial=_string(payload.get("chargePointSerialNumber")) or _string(payload.get("chargeBoxSerialNumber")),
                 firmware=_string(payload.get("firmwareVersion")),
             )
+        case "FirmwareStatusNotification" | "SignedFirmwareStatusNotification":
+            status = _string(payload.get("status"))
+            return None if status is None else FirmwareProgressed(status)
+        case "DiagnosticsStatusNotification" | "LogStatusNotification":
+            status = _string(payload.get("status"))
+            return None if status is None else DiagnosticsProgressed(status)
         case _:
             return None
 

@@ -8,7 +8,9 @@ from edge.dialects.v16 import observe
 from edge.domain.events import (
     ChargerBooted,
     ConnectorStatusChanged,
+    DiagnosticsProgressed,
     EnergyMeasured,
+    FirmwareProgressed,
     TokenPresented,
     TransactionEnded,
     TransactionStarted,
@@ -34,6 +36,8 @@ def call(action: str, payload: Payload) -> str:
             return f"connector {connector}" + ("" if register is None else f", meter {kwh(register)}")
         case TransactionEnded(transaction, meter, _, reason):
             return f"transaction {transaction}, {reason}" + ("" if meter is None else f", meter {kwh(meter)}")
+        case FirmwareProgressed(status) | DiagnosticsProgressed(status):
+            return status
         case None:
             return _members(payload)
 
