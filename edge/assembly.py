@@ -11,7 +11,7 @@ from pathlib import Path
 
 import structlog
 
-from edge import __version__
+from edge import __version__, answers
 from edge.chargers.intake import Parts as ChargerParts
 from edge.chargers.reconciler import Reconciler
 from edge.chargers.roster import Roster
@@ -20,17 +20,10 @@ from edge.chargers.sightings import Sightings
 from edge.clock import SiteClock
 from edge.config import Config
 from edge.config.in_force import InForce
-from edge.console.actions import Actions, FleetActions
-from edge.console.actions_keys import KeyActions
 from edge.console.actions_messages import MessageActions
-from edge.console.backup_stream import BackupStream
-from edge.console.server import Answer, ConsoleServer
-from edge.console.views_diagnosis import DiagnosisViews
-from edge.console.views_messages import MessageViews
-from edge.console.views_outages import OutageViews
-from edge.console.views_sessions import SessionViews
-from edge.console.views_site import SiteViews
-from edge.console.without_journal import nothing_to_follow, unknown_without_journal
+from edge.console.diagnostics import DiagnosticsCommands
+from edge.console.firmware import FirmwareCommands
+from edge.console.server import ConsoleServer
 from edge.dialects import models
 from edge.domain.delivery import Order
 from edge.domain.ids import ConnectorNo
@@ -40,6 +33,7 @@ from edge.enrolment import admit, enrol
 from edge.fleet import Fleet, adopt
 from edge.housekeeping import Housekeeping
 from edge.inside import Inside, Parts
+from edge.jobs.jobs import Jobs
 from edge.keeping import Keeping
 from edge.operations import Operations
 from edge.probing import Probing
@@ -58,6 +52,7 @@ from edge.tls.expiry import CertificateWatch
 from edge.uplink.availability import Availability
 from edge.uplink.commands import Commands, Outside
 from edge.uplink.configuration import Configuration
+from edge.uplink.job_reports import JobReports
 from edge.uplink.lanes import Lanes
 from edge.uplink.link import Identity, UplinkLink
 from edge.uplink.outcomes import Outcomes
@@ -77,10 +72,8 @@ TICKS_WITHIN = 180.0
 """Seconds between two turns of a service that waits for nothing but the store and its own timer."""
 STORE_UNUSABLE = Health("Faulted", "InternalError", "store unusable: control-only mode")
 FOR_CLEAR_CACHE = 10.0
-ON_DISK = frozenset({"housekeeping", "numbers", "salvage"})
+ON_DISK = frozenset({"collections", "housekeeping", "job reports", "numbers", "rollouts", "salvage"})
 """Services that there are only in a life that is whole."""
-OF_THE_JOURNAL = ("sessions", "session", "outages", "queue", "queue_retry", "queue_drop", "trace", "diagnose")
-"""Commands that have nothing to show while there is no journal."""
 
 
 Service = Callable[[], Coroutine[None, None, None]]
@@ -114,8 +107,7 @@ async def assemble(
 
     `why_control_only`: why the store is not the one on disk; None in a life that is whole.
     """
-    config, ids = in_force(), world.ids
-    started = clock.monotonic()
+    config, ids, started = in_force(), world.ids, clock.monotonic()
 
     def moment() -> Moment:
         return Moment(boot_no, clock.utc_now(), round(clock.monotonic() * 1000), clock.trust.is_trusted)
@@ -150,8 +142,7 @@ async def assemble(
         lambda: in_force().authorization.offline,
         lambda: station.connector_count,
     )
-    order = Order.FAIR if config.uplink is None else Order(config.uplink.order)
-    lanes = Lanes(store, clock, order)
+    lanes = Lanes(store, clock, Order.FAIR if config.uplink is None else Order(config.uplink.order))
     await lanes.begin()
     outcomes = Outcomes(
         store,
@@ -162,13 +153,18 @@ async def assemble(
         moment,
         on_refused=lambda tx_no: in_background(commands.stop_refused(tx_no)),
     )
-    sender = Sender(store, lanes, outcomes, station, configuration, clock, moment, clock.told_by_csms)
+    job_reports = JobReports(store, clock, lambda: sender.wake())  # noqa: PLW0108 - it is made below
+    sender = Sender(store, lanes, outcomes, station, job_reports, configuration, clock, moment, clock.told_by_csms)
     reports = SiteReports(store, sender, configuration, clock, ids, moment, lambda: _good_reading(grid))
+    is_whole = why_control_only is None
+    jobs = Jobs(store, roster, roster.link, in_force, moment, job_reports.changed, is_control_only=not is_whole)
     outside = Outside(
         restart=restart,
         clear_charger_caches=lambda: in_background(_clear_caches(roster)),
         has_site_reading=lambda: _good_reading(grid) is not None,
         report_site=lambda: in_background(reports.report("Trigger")),
+        jobs=jobs.of_csms,
+        tell_of=job_reports.tell_again,
     )
     availability = Availability(store, roster, station)
     commands = Commands(store, roster, availability, station, sender, outcomes, configuration, moment, outside)
@@ -193,6 +189,7 @@ async def assemble(
         on_stored=on_stored,
         on_connectors=on_connectors,
         on_status=lambda _charger: station.changed(),
+        on_job=jobs.wake,
         is_control_only=why_control_only is not None,
         models=models.parse(files("edge.dialects").joinpath("models.toml").read_text(encoding="utf-8")),
     )
@@ -203,24 +200,25 @@ async def assemble(
     )
     salvaging = Salvaging(store, lanes, clock, config.store.path, world.offload, housekeeping.condition)
     await salvaging.begin()
-    parts = Parts(
-        in_force,
-        store,
-        clock,
-        roster,
-        pollers,
-        station,
-        lanes,
-        sender,
-        link,
-        why_control_only,
-        chargers,
-        watch,
-        charger_parts.fleet,
-        housekeeping.condition,
-        lambda: salvaging.salvage,
+    inside = Inside(
+        Parts(
+            in_force,
+            store,
+            clock,
+            roster,
+            pollers,
+            station,
+            lanes,
+            sender,
+            link,
+            why_control_only,
+            chargers,
+            watch,
+            charger_parts.fleet,
+            housekeeping.condition,
+            lambda: salvaging.salvage,
+        )
     )
-    inside = Inside(parts)
     services: dict[str, Service] = {f"meter {poller.state().id}": poller.run for poller in pollers}
     vitals = Vitals(clock)
     services |= {
@@ -232,6 +230,9 @@ async def assemble(
         store, roster, chargers, station, lanes, link, on_connectors, in_background, why_control_only is None
     )
     services |= {
+        "rollouts": partial(jobs.rollouts.run, vitals.expect("rollouts", TICKS_WITHIN)),
+        "collections": partial(jobs.collections.run, vitals.expect("collections", TICKS_WITHIN)),
+        "job reports": partial(job_reports.run, vitals.expect("job reports", TICKS_WITHIN)),
         "reload": Reload(reload_request, in_force, reload_parts, world).run,
         "sightings": Sightings(store, roster).run,
         "certificates": watch.run,
@@ -255,7 +256,7 @@ async def assemble(
         "numbers": Keeping(store, config.store.path, world.offload).run,
         "salvage": partial(salvaging.run, (station.changed, sender.wake)),
     }
-    hands = Hands(
+    hands = answers.Hands(
         Fleet(
             in_force,
             store,
@@ -273,10 +274,12 @@ async def assemble(
             store, config.store.path if why_control_only is None else None, world.open_database, world.offload, clock
         ),
         Probing(installation, clock),
+        FirmwareCommands(store, lambda: in_force().firmware_bridge.socket, moment, jobs.wake),
+        DiagnosticsCommands(store, lambda: in_force().firmware_bridge.socket, moment, jobs.wake),
     )
     socket = config.api.socket
-    console = None if socket is None else _console(socket, store, inside, hands, has_journal=why_control_only is None)
-    services = {name: run for name, run in services.items() if why_control_only is None or name not in ON_DISK}
+    console = None if socket is None else answers.console(socket, store, inside, hands, has_journal=is_whole)
+    services = {name: run for name, run in services.items() if is_whole or name not in ON_DISK}
     return Assembly(chargers, services | {"backups": hands.backups.run}, inside, console, vitals)
 
 
@@ -284,61 +287,6 @@ async def _then(first: Service, then: Service) -> None:
     """One after the other: reading a long queue takes seconds, in which chargers are answered already."""
     await first()
     await then()
-
-
-@dataclass(frozen=True, slots=True)
-class Hands:
-    """What a technician can set off, by subject."""
-
-    fleet: Fleet
-    operations: Operations
-    settings: Settings
-    messages: MessageActions
-    backups: Backups
-    probing: Probing
-
-
-def _console(path: Path, store: Store, live: Inside, hands: Hands, *, has_journal: bool) -> ConsoleServer:
-    site, sessions, messages = SiteViews(store, live), SessionViews(store, live), MessageViews(store, live)
-    fleet, actions, keys = FleetActions(hands.fleet), Actions(hands.operations), KeyActions(hands.settings)
-    answers: dict[str, Answer] = {
-        "status": site.status,
-        "uplink": site.uplink,
-        "chargers": site.chargers,
-        "meter": site.meter,
-        "sessions": sessions.sessions,
-        "session": sessions.session,
-        "outages": OutageViews(store, live).outages,
-        "queue": messages.queue,
-        "queue_retry": hands.messages.retry,
-        "queue_drop": hands.messages.drop,
-        "trace": messages.trace,
-        "diagnose": DiagnosisViews(store, live).diagnose,
-        "adopt": fleet.adopt,
-        "forget": fleet.forget,
-        "replace": fleet.replace,
-        "start": actions.start,
-        "stop": actions.stop,
-        "reset": actions.reset,
-        "unlock": actions.unlock,
-        "availability": actions.availability,
-        "trigger": actions.trigger,
-        "get": keys.get,
-        "set": keys.set,
-    }
-    if not has_journal:
-        answers |= dict.fromkeys(OF_THE_JOURNAL, unknown_without_journal)
-    return ConsoleServer(
-        path,
-        answers,
-        streams={
-            "status": site.watch_status,
-            "meter": site.watch_meter,
-            "trace": messages.follow_trace if has_journal else nothing_to_follow,
-            "backup": BackupStream(hands.backups).backup,
-            "meter_probe": hands.probing.probe,
-        },
-    )
 
 
 def _identity(config: Config) -> Identity:

@@ -178,6 +178,30 @@ HTTP_ADDRESS: Final = Rule(
 )
 
 
+ADDRESS: Final = Rule(
+    'HOST:PORT, such as "0.0.0.0:8889" or "[::]:8889"',
+    lambda value: split_address(value) is not None,
+)
+ADDRESS_OR_NONE: Final = Rule(
+    'HOST:PORT, such as "0.0.0.0:2121" or "[::]:2121", or "" for none',
+    lambda value: value == "" or split_address(value) is not None,
+)
+
+
+def _are_ports(value: Any) -> bool:
+    found = re.fullmatch(r"(\d{1,5})-(\d{1,5})", value) if isinstance(value, str) else None
+    return found is not None and 1024 <= int(found[1]) <= int(found[2]) <= 65535
+
+
+PORTS: Final = Rule('FIRST-LAST from 1024 to 65535, such as "50000-50031"', _are_ports)
+IPV4: Final = text('an address such as "192.0.2.10", or "" for none', r"((\d{1,3}\.){3}\d{1,3})?")
+SOURCE: Final = text(
+    "https://, http://, ftps://, ftp:// or sftp:// with a host, *.DOMAIN, an address or a network, and a port or none",
+    r"(https?|ftps?|sftp)://(\[[0-9a-f:.]+\](/\d+)?|(\*\.)?[a-z0-9_.-]+(/\d+)?)(:\d{1,5})?",
+)
+SOURCES: Final = Each(SOURCE, f"a list of sources, each {SOURCE.expected}")
+
+
 def _is_websocket_url(value: Any) -> bool:
     from urllib.parse import urlsplit
 

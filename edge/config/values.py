@@ -215,10 +215,57 @@ class Api:
 
 @dataclass(frozen=True, slots=True)
 class FirmwareBridge:
-    """The process beside the daemon that handles firmware and diagnostics files."""
+    """The process beside the daemon that brings firmware to the chargers: `firmware-bridge run`. It reads this table
+    of the same file when it starts.
+    """
 
     socket: Annotated[Path, rules.SOCKET, ON_RESTART] = Path("/run/edge/firmware.sock")
-    """Its UNIX socket."""
+    """Its UNIX socket, where the daemon finds it."""
+    path: Annotated[Path, ON_RESTART] = Path("/var/lib/edge-firmware")
+    """The folder of its files."""
+    http: Annotated[str, rules.ADDRESS, ON_RESTART] = "0.0.0.0:8889"
+    """Interface and port of the HTTP server from which chargers take their files, and where they leave diagnostics."""
+    ftp: Annotated[str, rules.ADDRESS_OR_NONE, ON_RESTART] = "0.0.0.0:2121"
+    """The same by FTP, for chargers that know nothing else."""
+    ftp_data_ports: Annotated[str, rules.PORTS, ON_RESTART] = "50000-50031"
+    """Ports to which chargers open the data connections of FTP, one for each that is connected: a firewall must let
+    them through."""
+    address: Annotated[str, rules.IPV4, ON_RESTART] = ""
+    """Our address in the URLs that chargers get; empty: the one by which each charger has connected to us."""
+    sources: Annotated[tuple[str, ...], rules.SOURCES, ON_RESTART] = ()
+    """From where files may be fetched, and to where they may be sent. None: every public address by a secure protocol.
+    With entries only those, which may then be plain HTTP or FTP, or a server in the site's own network; a server on
+    this machine only by its address."""
+    ca_file: Annotated[InputFile, ON_RESTART] = None
+    """Further authorities (PEM) that may vouch for the servers."""
+    known_hosts_file: Annotated[InputFile, ON_RESTART] = None
+    """Host keys of SFTP servers, in lines as `ssh-keyscan` writes them; without its key no such server is asked."""
+    manufacturers_file: Annotated[InputFile, ON_RESTART] = None
+    """Root certificates (PEM) of manufacturers whose signed firmware is accepted."""
+    max_size_mb: Annotated[int, rules.integer(16, 1_000_000), ON_RESTART] = 1024
+    """Of all files together; the oldest that nobody uses go first."""
+    max_file_mb: Annotated[int, rules.integer(1, 100_000), ON_RESTART] = 256
+    """Of one file."""
+    retention_days: Annotated[int, rules.integer(1, 3650), ON_RESTART] = 90
+    """How long a file is kept that nobody uses, and what a charger has left."""
+    upload_max_mb: Annotated[int, rules.integer(1, 100_000), ON_RESTART] = 64
+    """How much a charger may leave at a time."""
+    uploads_max_mb: Annotated[int, rules.integer(1, 1_000_000), ON_RESTART] = 512
+    """How much all that chargers have left may be together; more is refused."""
+
+
+@dataclass(frozen=True, slots=True)
+class FirmwareRule:
+    """Which chargers a file is for that the CSMS wants installed: to it the whole site is one station. The first that
+    fits counts; `#target=CHARGER` or `#target=VENDOR:MODEL` at the end of the location counts more.
+    """
+
+    file: Annotated[str, LIVE]
+    """Pattern of the file's name, such as `evb-*.bin`; upper and lower case are the same."""
+    vendor: Annotated[str | None, LIVE] = None
+    """Chargers of this vendor; none: of any."""
+    model: Annotated[str | None, LIVE] = None
+    """Chargers of this model; none: of any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,3 +284,4 @@ class Config:
     meters: Annotated[tuple[Meter, ...], Named("meter")] = ()
     api: Api = Api()
     firmware_bridge: FirmwareBridge = FirmwareBridge()
+    firmware_rules: Annotated[tuple[FirmwareRule, ...], Named("firmware_rule")] = ()

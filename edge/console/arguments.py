@@ -101,6 +101,10 @@ def _declare(commands: Commands, words: Sequence[str] | None) -> None:
         from edge.console import grammar_messages
 
         grammar_messages.add(commands)
+    if may_be("firmware", "diagnostics"):
+        from edge.console import grammar_firmware
+
+        grammar_firmware.add(commands)
     if may_be("backup", "restore"):
         from edge.console import grammar_store
 

@@ -1,18 +1,16 @@
 """The command's half of `edge backup`: the daemon's copy of the store, written to a file.
 
-The file gets its name when it is whole, on the disk and equal to what the daemon sent; until then it is `FILE.part`,
-and whatever goes wrong removes that. Loaded only for this command.
+The file gets its name when it is whole, on the disk and equal to what the daemon sent (`new_file.py`). Loaded only for
+this command.
 """
 
 import base64
-import contextlib
-import fcntl
 import hashlib
 import json
 import os
-from collections.abc import Iterator
 from typing import NamedTuple
 
+from edge.console import new_file
 from edge.console.client import Request, ask
 from edge.console.document import count, number, part, text
 from edge.console.errors import CommandError
@@ -36,14 +34,13 @@ def fetch(socket: str, file: str, *, force: bool) -> Payload:
     progress = Progress("The store")
     try:
         _require_free_name(file, force=force)
-        with _created(file + ".part") as handle:
+        # Only its owner may read it: ids of tokens and hashes of passwords are in it.
+        with new_file.created(file) as handle:
             received = _receive(socket, handle, file, progress)
-            os.fsync(handle)
             _require_free_name(file, force=force)
-            os.replace(file + ".part", file)  # noqa: PTH105 - pathlib costs start time
-            _sync_folder(file)
+            new_file.place(handle, file)
     except OSError as error:
-        raise CommandError("not_written", f"{file} cannot be written: {error.strerror}.", _hint(error)) from error
+        raise new_file.not_written(file, error) from error
     finally:
         progress.clear()
     return {"v": 1, "file": file, **received.backup, "sha256": received.sha256}
@@ -76,51 +73,6 @@ def _is_store_in_use(file: str) -> bool:
     return head.startswith(b"SQLite format 3\0") and head[18:20] == b"\x02\x02"
 
 
-@contextlib.contextmanager
-def _created(path: str) -> Iterator[int]:
-    """A new file that only its owner may read: ids of tokens and hashes of passwords are in it.
-
-    Locked while we write it, so that another command does not take it for one that a kill has left.
-    """
-    _remove_unfinished(path)
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    try:
-        _is_ours(handle)
-        yield handle
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(path)  # noqa: PTH108
-        raise
-    finally:
-        os.close(handle)
-
-
-def _remove_unfinished(path: str) -> None:
-    """What a command that was killed has left. Raises CommandError when it is alive."""
-    try:
-        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return
-    try:
-        if not _is_ours(handle):
-            message = f"Another edge backup is writing {path} at this moment."
-            raise CommandError("busy", message, "Wait for its end, then try again.")
-        os.unlink(path)  # noqa: PTH108
-    finally:
-        os.close(handle)
-
-
-def _is_ours(handle: int) -> bool:
-    """Whether nobody else holds the lock on this file; we do from now on, where the file system knows locks."""
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:
-        pass
-    return True
-
-
 def _receive(socket: str, handle: int, file: str, progress: Progress) -> Received:
     try:
         return _received(socket, handle, file, progress)
@@ -142,7 +94,7 @@ def _received(socket: str, handle: int, file: str, progress: Progress) -> Receiv
             piece = base64.b64decode(document["piece"])
             digest.update(piece)
             done += len(piece)
-            _write(handle, piece)
+            new_file.write(handle, piece)
             progress.show("is written", done, count(backup or {}, "bytes"))
         elif "backup" in document:
             backup = document["backup"]
@@ -161,12 +113,6 @@ def _checked(expected: str, found: str, done: int, backup: Payload) -> Received:
     return Received(backup, found)
 
 
-def _write(handle: int, piece: bytes) -> None:
-    rest = memoryview(piece)
-    while rest:
-        rest = rest[os.write(handle, rest) :]
-
-
 def _require_space(file: str, size: int) -> None:
     found = os.statvfs(os.path.dirname(file) or ".")  # noqa: PTH120
     free = found.f_bavail * found.f_frsize
@@ -174,15 +120,3 @@ def _require_space(file: str, size: int) -> None:
         raise CommandError(
             "not_written", f"The backup has {size / 1e6:.1f} MB; where {file} is to be, {free / 1e6:.1f} MB are free."
         )
-
-
-def _sync_folder(file: str) -> None:
-    folder = os.open(os.path.dirname(file) or ".", os.O_RDONLY | os.O_DIRECTORY)  # noqa: PTH120
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
-
-
-def _hint(error: OSError) -> str:
-    return "Choose a place where you may write." if isinstance(error, PermissionError) else "Nothing was kept of it."

@@ -94,6 +94,8 @@ def _run(words: Sequence[str], handed_in: HandedIn) -> int:
             return _probe(options, handed_in)
         case "backup" | "restore":
             return _copy(options)
+        case "diagnostics":
+            return _diagnostics(options)
         case _:
             return _ask_daemon(options)
 
@@ -148,6 +150,18 @@ def _copy(options: argparse.Namespace) -> int:
     return 0
 
 
+def _diagnostics(options: argparse.Namespace) -> int:
+    from edge.console.diagnostics_file import fetch
+
+    args: Payload = {"charger": options.charger, "since": options.since, "security": options.security}
+    document = fetch(socket_path(options), args, options.into)
+    if hasattr(options, "json"):
+        _write_line(json.dumps(document).encode())
+    else:
+        _text_printer(options, Request("diagnostics", {}))(b"", document)
+    return 0
+
+
 def _ask_daemon(options: argparse.Namespace) -> int:
     asked = request(options)
     as_json = hasattr(options, "json")
@@ -164,9 +178,14 @@ def _ask_daemon(options: argparse.Namespace) -> int:
         show(line, document)
     if not document:
         raise CommandError("unreachable", "The daemon closed the connection without an answer.", "Look at its log.")
-    if getattr(options, "watch", False):
+    if getattr(options, "watch", False) and not _is_over(document):
         raise CommandError("unreachable", "The daemon closed the connection.", "Look at: systemctl status edge")
     return 0
+
+
+def _is_over(document: Payload) -> bool:
+    """What was watched has come to its end, and nothing else is to be said of it."""
+    return part(document, "rollout").get("ended_at") is not None
 
 
 def socket_path(options: argparse.Namespace) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from functools import partial
 
-from edge.console import render_chargers
+from edge.console import render_chargers, render_firmware
 from edge.console.document import (
     as_number,
     count,
@@ -170,6 +170,12 @@ _RENDERS: dict[str, Render] = {
     "uplink": uplink,
     "outages": outages,
     "meter": meter,
+    "firmware": render_firmware.overview,
+    "firmware_rollout": render_firmware.rollout,
+    "firmware_show": render_firmware.rollout,
+    "firmware_abort": render_firmware.rollout,
+    "firmware_remove": render_firmware.removed,
+    "diagnostics": render_firmware.diagnostics,
     "meter_probe": probe,
     "start": start,
     "stop": stop,

@@ -19,13 +19,16 @@ from edge.dialects.v16 import station as dialect
 from edge.domain.ids import ChargerId, ChargerNo, IdToken, TransactionNo
 from edge.domain.ports import CallTimedOut, ChargerOffline, ChargerPort, PeerRefused, Urgency
 from edge.domain.routing import ToConnector, ToStation, ToTransaction
+from edge.domain.station_jobs import StationJobs
 from edge.jsontypes import Payload
 from edge.ocppj.frames import Call, error_text, result_text
 from edge.store import Connection, boots, connectors, exchange, remote_starts, tokens, transactions
 from edge.store.db import CommitFailed, Store
 from edge.store.exchange import STATION, Kind, Moment, NewExchange
+from edge.uplink import job_requests
 from edge.uplink.availability import TIMED_OUT, Availability, kept_is_accepted
 from edge.uplink.configuration import Configuration
+from edge.uplink.job_reports import Subject
 from edge.uplink.outcomes import Outcomes
 from edge.uplink.sender import Sender
 from edge.uplink.station import Station
@@ -134,8 +137,10 @@ class Commands:
             case "ClearCache":
                 await self._store.write(tokens.clear_cache)
                 return Outcome(ACCEPTED, then=self._outside.clear_charger_caches)
-            case action:
-                return Outcome(Refusal("NotSupported", f"{action} is not supported by this station"))
+            case "ExtendedTriggerMessage":
+                return self._trigger_job(dialect.requested_message(call.payload), is_extended=True)
+            case _:
+                return Outcome(await job_requests.answer(call, self._outside.jobs))
 
     async def _cause(self, asked: _Asked, peer: int) -> int | None:
         """Store the CALL before a charger is asked because of it, so that what comes of it can name its row."""
@@ -321,8 +326,14 @@ class Commands:
                 return await self._trigger_values(asked)
             case "BootNotification":
                 return Outcome(REJECTED)  # errata 3.35: not once the registration is accepted
-            case _:
-                return Outcome(dialect.status("NotImplemented"))
+            case message:
+                return self._trigger_job(message, is_extended=False)
+
+    def _trigger_job(self, message: str, *, is_extended: bool) -> Outcome:
+        subject = job_requests.subject_of(message, is_extended=is_extended)
+        if subject is None:
+            return Outcome(dialect.status("NotImplemented"))
+        return Outcome(ACCEPTED, then=partial(self._outside.tell_of, subject, is_extended))
 
     async def _trigger_values(self, asked: _Asked) -> Outcome:
         """Of a connector: its charger is asked, and what it says is relayed. Else: the site meter."""
@@ -371,3 +382,6 @@ class Outside:
     clear_charger_caches: Callable[[], None]
     has_site_reading: Callable[[], bool]
     report_site: Callable[[], None]
+    jobs: StationJobs
+    tell_of: Callable[[Subject, bool], None]
+    """How far one of those is; by the security extension or not."""

@@ -44,7 +44,8 @@ _READONLY: Mapping[str, str] = {
     "MeterValuesAlignedData": "Energy.Active.Import.Register,Energy.Active.Export.Register,"
     "Power.Active.Import,Power.Active.Export,Current.Import",
     "ResetRetries": "0",
-    "SupportedFeatureProfiles": "Core,RemoteTrigger",
+    "SupportedFeatureProfiles": "Core,FirmwareManagement,RemoteTrigger",
+    "SupportedFileTransferProtocols": "FTPS,HTTPS",  # others only where firmware_bridge.sources allows them
 }
 
 

@@ -27,6 +27,7 @@ from edge.store.delivery import Waiting
 from edge.store.exchange import Moment
 from edge.uplink.composing import Composer, Prepared
 from edge.uplink.configuration import Configuration
+from edge.uplink.job_reports import JobReports, Report
 from edge.uplink.lanes import Lane, Lanes
 from edge.uplink.outcomes import VERSION, Outcomes, Sent
 from edge.uplink.second_try import second_try
@@ -61,6 +62,7 @@ class Sender:
         lanes: Lanes,
         outcomes: Outcomes,
         station: Station,
+        job_reports: JobReports,
         configuration: Configuration,
         clock: Clock,
         moment: Callable[[], Moment],
@@ -70,6 +72,7 @@ class Sender:
         self._lanes = lanes
         self._outcomes = outcomes
         self._station = station
+        self._job_reports = job_reports
         self._configuration = configuration
         self._clock = clock
         self._moment = moment
@@ -205,6 +208,8 @@ class Sender:
         elif news is not None:
             self._since_status = 0
             await self._tell(*news)
+        elif (report := self._job_reports.next_news()) is not None:
+            await self._report(report)
         else:
             await self._rest(now)
 
@@ -264,6 +269,11 @@ class Sender:
             self._log.warning("status_refused", connector=connector, code=answer.code, why=answer.description)
         is_lost = answer is None or (isinstance(answer, CallError) and not actions.is_permanent(answer.code))
         self._station.told(connector, payload, again=is_lost)
+
+    async def _report(self, report: Report) -> None:
+        answer = await self._call(report.action, report.payload)
+        is_lost = answer is None or (isinstance(answer, CallError) and not actions.is_permanent(answer.code))
+        await self._job_reports.told(report, again=is_lost)
 
     async def _heartbeat(self, interval: float) -> bool:
         """Whether the CSMS answered it."""

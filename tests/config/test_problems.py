@@ -174,7 +174,7 @@ def test_unknown_tables_are_told_with_a_suggestion(checked, minimal):
     _, problems = checked(minimal + "[uplnk]\n[xyz]\n")
     known = (
         "site | listener | uplink | store | chargers | charger | authorization | sessions | circuit | meter | "
-        "api | firmware_bridge"
+        "api | firmware_bridge | firmware_rule"
     )
 
     assert lines_of(problems) == [

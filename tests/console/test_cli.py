@@ -171,6 +171,7 @@ COMMANDS += ["chargers", "adopt", "forget", "replace", "reset", "unlock", "avail
 COMMANDS += ["get", "set"]
 COMMANDS += ["sessions", "session", "start", "stop"]
 COMMANDS += ["trace", "diagnose", "queue"]
+COMMANDS += ["firmware", "diagnostics"]
 COMMANDS += ["backup", "restore"]
 
 
@@ -245,6 +246,13 @@ def test_watch_that_the_daemon_ends_exits_3(daemon, capsys):
     output = capsys.readouterr()
     assert output.out.count("Depot Rostock") == 2 and "\x1b" not in output.out
     assert output.err.startswith("edge: The daemon closed the connection.")
+
+
+def test_watch_ends_well_when_what_was_watched_is_over(daemon, capsys):
+    daemon.says(document("firmware_show-running"), document("firmware_show-failed"))
+    assert edge(["firmware", "show", "F1", "--watch"]) == 0
+    output = capsys.readouterr()
+    assert output.out.count("Rollout F") == 2 and not output.err
 
 
 def test_watch_on_a_terminal_redraws_and_keeps_to_its_height(daemon):

@@ -471,7 +471,7 @@ async def test_two_commands_that_write_to_one_name_do_not_spoil_each_others_back
         first = await command("backup", str(target), "--socket", str(daemon.socket))
         await until_there(folder / "backup.db.part", first)
         code, _, err = await edge("backup", str(target), "--socket", str(daemon.socket))
-        assert (code, "Another edge backup is writing" in err) == (1, True)
+        assert (code, "Another edge command is writing" in err) == (1, True)
         await first.communicate()
         assert first.returncode == 0
         assert counts(target) == (1500, 7500)

@@ -65,7 +65,7 @@ async def test_remote_stop_one_turn_after_the_answer_to_the_start_carries_the_ch
         ("TriggerMessage", {"requestedMessage": "MeterValues"}, "Rejected"),
         ("TriggerMessage", {"requestedMessage": "BootNotification"}, "Rejected"),
         ("TriggerMessage", {"requestedMessage": "StatusNotification", "connectorId": 99}, "Rejected"),
-        ("TriggerMessage", {"requestedMessage": "DiagnosticsStatusNotification"}, "NotImplemented"),
+        ("TriggerMessage", {"requestedMessage": "DiagnosticsStatusNotification"}, "Accepted"),
         ("ClearCache", {}, "Accepted"),
         ("ChangeConfiguration", {"key": "NumberOfConnectors", "value": "9"}, "Rejected"),
         ("ChangeConfiguration", {"key": "Unheard", "value": "9"}, "NotSupported"),
@@ -84,7 +84,7 @@ async def test_a_command_for_an_offline_charger_or_the_station_is_answered_at_on
 
 @pytest.mark.parametrize(
     "action",
-    ["SetChargingProfile", "GetLocalListVersion", "SendLocalList", "ReserveNow", "GetDiagnostics", "DataTransfer"],
+    ["SetChargingProfile", "GetLocalListVersion", "SendLocalList", "ReserveNow", "DataTransfer"],
 )
 async def test_what_is_not_built_is_answered_not_supported(folder, csms, action):
     payloads = {

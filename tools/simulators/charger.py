@@ -37,10 +37,12 @@ if __package__ in (None, ""):
 
 from simulators import messages16
 from simulators.conversation import Conversation
+from simulators.logs import Logs
 from simulators.obedience16 import configuration
 from simulators.outbox import Errand, Outbox, Sent
 from simulators.outlet import Outlet, Session
 from simulators.sessions import AfterPowerLoss, Sessions
+from simulators.updating import Updating
 from simulators.wire import (
     Bell,
     CallRefused,
@@ -142,6 +144,8 @@ class Charger:
         self.sessions = Sessions(
             self.outlets, self.outbox, has_driver=has_driver, utc_now=utc_now, ring=self.bell.ring, say=self.say
         )
+        self.updating = Updating(self)
+        self.logs = Logs(self)
         self._conversation: Conversation | None = None
         self._wants_link = True
         self.must_boot = True
@@ -155,6 +159,8 @@ class Charger:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._stay_connected())
                 tasks.create_task(self._sample())
+                tasks.create_task(self.updating.run())
+                tasks.create_task(self.logs.run())
         finally:
             self.outbox.forget()
 

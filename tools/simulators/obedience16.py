@@ -8,6 +8,7 @@ schema before they come here. Another OCPP version is another module like this o
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ocpp.exceptions import NotImplementedError as NotImplementedHere
 from ocpp.routing import on
 from ocpp.v16 import ChargePoint, call_result
 from ocpp.v16.enums import (
@@ -19,11 +20,13 @@ from ocpp.v16.enums import (
     ConfigurationStatus,
     DataTransferStatus,
     GetCompositeScheduleStatus,
+    LogStatus,
     MessageTrigger,
     RemoteStartStopStatus,
     ResetStatus,
     TriggerMessageStatus,
     UnlockStatus,
+    UpdateFirmwareStatus,
     UpdateStatus,
 )
 
@@ -65,7 +68,9 @@ def configuration(connectors: int, meter_interval_s: float) -> dict[str, Setting
         "StopTransactionOnEVSideDisconnect": Setting("true", is_readonly=True, is_number=False),
         "StopTransactionOnInvalidId": Setting("true", is_number=False),
         "SupportedFeatureProfiles": Setting(
-            "Core,LocalAuthListManagement,SmartCharging,RemoteTrigger", is_readonly=True, is_number=False
+            "Core,FirmwareManagement,LocalAuthListManagement,SmartCharging,RemoteTrigger",
+            is_readonly=True,
+            is_number=False,
         ),
         "TransactionMessageAttempts": Setting("3"),
         "TransactionMessageRetryInterval": Setting("10"),
@@ -180,6 +185,38 @@ class Obedience16(ChargePoint):
     def on_reset(self, type: str, **_: object) -> call_result.Reset:  # noqa: A002  (the name in the message)
         self._charger.reset(type)
         return call_result.Reset(ResetStatus.accepted)
+
+    @on(Action.update_firmware, skip_schema_validation=True)
+    def on_update_firmware(self, location: str, retrieve_date: str, **_: object) -> call_result.UpdateFirmware:
+        self._charger.updating.ask(location, retrieve_date)
+        return call_result.UpdateFirmware()
+
+    @on(Action.signed_update_firmware, skip_schema_validation=True)
+    def on_signed_update_firmware(
+        self, request_id: int, firmware: dict[str, str], **_: object
+    ) -> call_result.SignedUpdateFirmware:
+        updating = self._charger.updating
+        if not updating.habits.knows_signed:
+            raise NotImplementedHere(description="SignedUpdateFirmware is not known here")
+        updating.ask(firmware["location"], firmware["retrieve_date_time"], request_id)
+        return call_result.SignedUpdateFirmware(UpdateFirmwareStatus.accepted)
+
+    @on(Action.get_diagnostics, skip_schema_validation=True)
+    def on_get_diagnostics(self, location: str, **others: object) -> call_result.GetDiagnostics:
+        logs = self._charger.logs
+        if not logs.habits.knows_diagnostics:
+            raise NotImplementedHere(description="GetDiagnostics is not known here")
+        logs.ask(location, None, {"location": location, **others})
+        return call_result.GetDiagnostics(file_name=logs.habits.name or None)
+
+    @on(Action.get_log, skip_schema_validation=True)
+    def on_get_log(self, log: dict[str, str], request_id: int, log_type: str, **_: object) -> call_result.GetLog:
+        logs = self._charger.logs
+        if not logs.habits.knows_logs:
+            raise NotImplementedHere(description="GetLog is not known here")
+        location = log.get("remote_location") or log["remoteLocation"]
+        logs.ask(location, request_id, {"log_type": log_type, **log})
+        return call_result.GetLog(status=LogStatus.accepted, filename=logs.habits.name or None)
 
     @on(Action.clear_cache, skip_schema_validation=True)
     def on_clear_cache(self, **_: object) -> call_result.ClearCache:
