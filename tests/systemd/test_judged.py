@@ -61,9 +61,10 @@ def test_the_user_and_the_folders_are_made(tmp_path):
     (tmp_path / "etc").mkdir()
     code, words = said(tool("systemd-sysusers", "systemd"), f"--root={tmp_path}", str(SYSTEMD / "sysusers.d/edge.conf"))
     assert code == 0, words
-    (user,) = (tmp_path / "etc/passwd").read_text().splitlines()
-    assert user.startswith("edge:") and ":/var/lib/edge:" in user
-    assert (tmp_path / "etc/group").read_text().startswith("edge:")
+    users = {user.split(":")[0]: user.split(":")[5] for user in (tmp_path / "etc/passwd").read_text().splitlines()}
+    assert users == {"edge": "/var/lib/edge", "edge-firmware": "/var/lib/edge-firmware"}
+    groups = {group.split(":")[0] for group in (tmp_path / "etc/group").read_text().splitlines()}
+    assert groups == set(users)
     folders = (SYSTEMD / "tmpfiles.d/edge.conf").read_text()
     if os.geteuid() != 0:
         folders = folders.replace(" root edge ", " - - ").replace(" root root ", " - - ")  # only root gives away

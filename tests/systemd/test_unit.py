@@ -64,9 +64,9 @@ def test_one_name_is_the_user_the_group_and_the_directories_of_the_contract():
 
 
 def test_the_user_is_made_and_so_is_the_folder_of_the_configuration():
-    ((kind, name, _number, _what, home),) = words_of(SYSTEMD / "sysusers.d/edge.conf")
-    assert (kind, name) == ("u", value("User"))
-    assert Path(home) == StoreSettings().path.parent
+    homes = {name: home for kind, name, _number, _what, home in words_of(SYSTEMD / "sysusers.d/edge.conf")}
+    assert Path(homes[value("User")]) == StoreSettings().path.parent
+    assert set(homes) == {value("User"), "edge-firmware"}
     folders = {path: (kind, mode, *owner) for kind, path, mode, *owner in words_of(SYSTEMD / "tmpfiles.d/edge.conf")}
     # The daemon must not be able to change what it is told to do.
     assert folders[str(Path(DEFAULT_CONFIG).parent)] == ("d", "0750", "root", SOCKET_GROUP, "-")
