@@ -209,14 +209,15 @@ def read_until(process, text):
     pytest.fail(f"{text!r} was never said:\n" + "\n".join(lines))
 
 
-def daemon_of(folder):
-    """The process id of the daemon that uses this folder, or None."""
+def processes_of(folder):
+    """The daemon and the firmware bridge that use this folder: process ids by module."""
+    found = {}
     for entry in os.listdir("/proc"):
         with contextlib.suppress(OSError):
             command = Path(f"/proc/{entry}/cmdline").read_bytes().split(b"\0") if entry.isdigit() else []
-            if b"edge" in command and os.fsencode(folder / "edge.toml") in command:
-                return int(entry)
-    return None
+            if b"-m" in command and os.fsencode(folder / "edge.toml") in command:
+                found[command[command.index(b"-m") + 1].decode()] = int(entry)
+    return found
 
 
 def test_a_short_demo_loses_nothing_and_says_so(prepared):
@@ -226,6 +227,10 @@ def test_a_short_demo_loses_nothing_and_says_so(prepared):
     for said in (
         "export EDGE_SOCKET=/",
         "Try in a second terminal",
+        "firmware  F1 begins: 1.1 for 3 chargers",
+        "firmware  F1: evb-1.1.bin fetched once (100 kB), CP-01 goes first",
+        "CP-01     restarted, runs 1.1 (before: 1.0)",
+        "firmware  F1 done: 3 of 3 run 1.1, 1 download",
         "CP-01.1   car plugged in, token ANNA: Accepted",
         " charges; to the cloud it is connector 1, transaction 1001",
         "RemoteStart connector 6 -> CP-03 connector 2: Accepted",
@@ -240,7 +245,7 @@ def test_a_short_demo_loses_nothing_and_says_so(prepared):
         assert said in out, out
     assert [line for line in out.splitlines() if len(line) > 80] == []
     folder = next(line for line in out.splitlines() if "EDGE_SOCKET" in line).split("=")[1].removesuffix("/edge.sock")
-    assert daemon_of(Path(folder)) is None
+    assert processes_of(Path(folder)) == {}
     assert not Path(folder).exists()
 
 
@@ -249,10 +254,10 @@ def test_a_demo_that_is_interrupted_takes_everything_with_it(prepared, tmp_path,
     with running() as process:
         said = read_until(process, " charges; ")
         folder = Path(next(line for line in said if "EDGE_SOCKET" in line).split("=")[1]).parent
-        assert daemon_of(folder) is not None
+        assert processes_of(folder).keys() == {"edge", "firmware_bridge"}
         process.send_signal(number)
         assert process.wait(30) == 128 + number
-    assert daemon_of(folder) is None
+    assert processes_of(folder) == {}
     assert not folder.exists()
 
 
@@ -262,28 +267,36 @@ def test_a_demo_that_nobody_reads_ends(prepared):
         folder = Path(said[-1].split("=")[1]).parent
         process.stdout.close()
         assert process.wait(60) == 128 + signal.SIGPIPE
-    assert daemon_of(folder) is None
+    assert processes_of(folder) == {}
     assert not folder.exists()
 
 
-def test_a_daemon_that_dies_is_a_failure_with_the_end_of_its_log(prepared, tmp_path):
+@pytest.mark.parametrize(
+    ("module", "name", "log", "logged"),
+    [
+        ("edge", "the daemon", "edge.log", "charger_connected"),
+        ("firmware_bridge", "the firmware bridge", "bridge.log", "listening"),
+    ],
+)
+def test_a_process_that_dies_is_a_failure_with_the_end_of_its_log(prepared, tmp_path, module, name, log, logged):
     with running("--data", tmp_path / "data") as process:
         read_until(process, " charges; ")
-        os.kill(daemon_of(tmp_path / "data"), signal.SIGKILL)
+        os.kill(processes_of(tmp_path / "data")[module], signal.SIGKILL)
         out, _ = process.communicate(timeout=60)
     assert process.returncode == 1
-    assert "FAILED: the daemon ended by itself (signal SIGKILL)" in out
-    assert "info ready version=" in out or "charger_connected" in out
-    assert (tmp_path / "data" / "edge.log").exists()
+    assert f"FAILED: {name} ended by itself (signal SIGKILL)" in out
+    assert f"The end of the log, {tmp_path / 'data' / log}:" in out
+    assert logged in out
+    assert processes_of(tmp_path / "data") == {}
 
 
-async def test_a_demo_that_is_killed_leaves_no_daemon(prepared, tmp_path):
+async def test_a_demo_that_is_killed_leaves_no_process(prepared, tmp_path):
     with running("--data", tmp_path / "data") as process:
         read_until(process, "EDGE_SOCKET")
         process.kill()
         process.wait(10)
         async with asyncio.timeout(20):
-            while daemon_of(tmp_path / "data") is not None:
+            while processes_of(tmp_path / "data"):
                 await asyncio.sleep(0.05)
 
 

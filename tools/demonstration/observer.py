@@ -11,9 +11,10 @@ from datetime import datetime
 from simulators.outbox import Sent
 from simulators.wire import Bell
 
-from demonstration.daemon import ANSWERS_WITHIN, DaemonProcess, DemoFailed
+from demonstration.daemon import ANSWERS_WITHIN, DaemonProcess
 from demonstration.lines import Lines, counted, kilowatts
 from demonstration.party import Party
+from demonstration.process import DemoFailed
 
 LOOKS_EVERY = 0.2
 FOR_DELIVERY = 2.0

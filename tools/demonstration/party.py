@@ -1,4 +1,4 @@
-"""Everybody around the daemon, simulated: three chargers with cars, the grid meter, the cloud.
+"""Everybody around the daemon, simulated: three chargers with cars, the grid meter, the cloud, the manufacturer.
 
 The meter measures what the cars really draw, on the phases on which they draw it, and the building's own load.
 """
@@ -15,6 +15,7 @@ from simulators.outlet import Outlet
 from simulators.wire import Direction, Frame
 
 from demonstration.lines import Lines
+from demonstration.manufacturer import OLD_VERSION, Manufacturer
 from demonstration.verification import ChargerMessage, CloudMessage, Report, compare
 
 STATION = "depot-nord"
@@ -41,30 +42,34 @@ class Party:
         )
         self.meter = MeterSimulator(load=self._load)
         self.meter.energy_import_wh = 1_234_000.0
+        self.manufacturer = Manufacturer()
 
     @asynccontextmanager
     async def present(self) -> AsyncIterator[None]:
-        """Cloud and meter are there; the chargers come when the daemon has told its port."""
-        async with self.csms:
+        """All but the chargers are there; those come when the daemon has told its port."""
+        async with self.csms, self.manufacturer.present():
             await self.meter.start()
             try:
                 yield
             finally:
                 await self.meter.stop()
 
-    def add_chargers(self, url: str, meter_interval_s: int) -> list[Charger]:
+    def add_chargers(self, url: str, meter_interval_s: int, update_step_s: float) -> list[Charger]:
+        """`update_step_s`: between what they say while they take new firmware."""
         for number, (identity, (current_a, phases)) in enumerate(CARS.items(), 1):
             self.chargers[identity] = Charger(
                 identity,
                 url,
                 password=self._passwords[identity],
                 connectors=CONNECTORS,
+                firmware=OLD_VERSION,
                 meter_interval_s=meter_interval_s,
                 current_a=current_a,
                 phases=phases,
                 registers_wh=[100_000 * number + 10_000 * connector for connector in range(1, CONNECTORS + 1)],
                 on_frame=self._watcher(identity),
             )
+            self.chargers[identity].updating.habits.pause_s = update_step_s
         return list(self.chargers.values())
 
     def upstream_connector(self, charger: str, connector: int) -> int:

@@ -1,7 +1,8 @@
 """Starts everything, shows the first screen, lets the story run, and ends everything whatever happens.
 
-Exit codes: 0 every transaction reached the cloud · 1 something was not right, or the demo could not go on ·
-2 wrong usage · 130 Ctrl-C (nothing was checked), 143 SIGTERM, 129 SIGHUP, 141 nobody reads the output any more.
+Exit codes: 0 every transaction reached the cloud and the firmware every charger · 1 something was not right, or the
+demo could not go on · 2 wrong usage · 130 Ctrl-C (nothing was checked), 143 SIGTERM, 129 SIGHUP, 141 nobody reads the
+output any more.
 """
 
 import argparse
@@ -14,10 +15,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from demonstration.daemon import ROOT, DaemonProcess, DemoFailed, Folder
+from demonstration.bridge import BridgeProcess
+from demonstration.daemon import DaemonProcess
+from demonstration.folder import Folder
 from demonstration.lines import WIDTH, Lines, counted, kilowatts
 from demonstration.observer import Observer
 from demonstration.party import CHARGERS, STATION, Party
+from demonstration.process import ROOT, DemoFailed, Process, tail
+from demonstration.rollout import Rollout
 from demonstration.story import Plan, Story
 from demonstration.verification import Counts, Report
 from edge import __version__
@@ -30,16 +35,17 @@ FRESH = 0.2
 
 
 class Interruption:
-    """Ctrl-C and its relatives: the first one ends the demo in order, the second one kills the daemon."""
+    """Ctrl-C and its relatives: the first one ends the demo in order, the second one kills its processes."""
 
     def __init__(self) -> None:
         self.number: int | None = None
         self.happened = asyncio.Event()
-        self.daemon: DaemonProcess | None = None
+        self.processes: list[Process] = []
 
     def by(self, number: int) -> None:
-        if self.number is not None and self.daemon is not None:
-            self.daemon.kill()
+        if self.number is not None:
+            for process in self.processes:
+                process.kill()
         self.number = self.number or number
         self.happened.set()
 
@@ -82,8 +88,10 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="tools/demo",
         description="The real daemon between three simulated chargers, a simulated site meter and a simulated cloud. "
-        "It cuts the uplink for a while, so that you see the backlog grow and drain.",
-        epilog="exit codes: 0 every transaction reached the cloud, complete, in order and once; 1 not so; "
+        "The chargers get new firmware through the real firmware bridge. Then it cuts the uplink for a while, so that "
+        "you see the backlog grow and drain.",
+        epilog="exit codes: 0 every transaction reached the cloud, complete, in order and once, and the firmware every "
+        "charger; 1 not so; "
         "130 Ctrl-C, nothing was checked",
     )
     parser.add_argument(
@@ -131,26 +139,35 @@ async def _perform(options: argparse.Namespace, folder: Folder, lines: Lines, in
     plan = Plan.of(options.duration)
     party = Party(folder.passwords(), lines, is_verbose=options.verbose)
     async with party.present():
-        daemon = DaemonProcess(folder, party.csms.url, party.meter.connection, plan.meter_interval_s)
-        interruption.daemon = daemon
-        async with daemon.running(), asyncio.TaskGroup() as tasks:
-            chargers = party.add_chargers(f"ws://127.0.0.1:{daemon.port}/ocpp", plan.meter_interval_s)
+        folder.configure(
+            csms_url=party.csms.url,
+            meter=party.meter.connection,
+            meter_interval_s=plan.meter_interval_s,
+            firmware_source=party.manufacturer.source,
+        )
+        daemon, bridge = DaemonProcess(folder), BridgeProcess(folder)
+        interruption.processes = [daemon.process, bridge.process]
+        async with bridge.running(), daemon.running(), asyncio.TaskGroup() as tasks:
+            url = f"ws://127.0.0.1:{daemon.port}/ocpp"
+            chargers = party.add_chargers(url, plan.meter_interval_s, plan.update_step_s)
             background = [tasks.create_task(charger.run()) for charger in chargers]
-            background.append(tasks.create_task(daemon.watch()))
+            background += [tasks.create_task(process.watch()) for process in interruption.processes]
             status = await _complete(daemon)
             _show_first_screen(folder, daemon, party, status, lines)
             observer = Observer(daemon, party, lines, status, outage_lines_every=plan.lines_every_s)
             background.append(tasks.create_task(observer.run()))
-            story = Story(plan, party, observer, lines)
+            rollout = Rollout(daemon, party, lines)
+            story = Story(plan, party, observer, rollout, lines)
             await story.run()
             for part in background:
                 part.cancel()
     report = party.verify(party.answered())
     report.problems += [one for one in observer.problems if one not in report.problems]
-    report.problems += story.problems + party.complaints()
-    if daemon.exit_code != 0:
-        report.problems.append(f"the daemon ended with exit code {daemon.exit_code}")
-    _show_result(report, folder, lines)
+    report.problems += story.problems + rollout.problems + party.complaints()
+    for process in interruption.processes:
+        if process.exit_code != 0:
+            report.problems.append(f"{process.name} ended with exit code {process.exit_code}")
+    _show_result(report, rollout, folder, lines)
     return RIGHT if report.is_right else WRONG
 
 
@@ -178,17 +195,19 @@ def _show_first_screen(folder: Folder, daemon: DaemonProcess, party: Party, stat
     first, last = CHARGERS[0], CHARGERS[-1]
     lines.plain(f'edge {__version__}, demo site "{status["site"]["name"]}". Ctrl-C stops.')
     lines.plain()
-    lines.plain("The daemon is real; chargers, meter and cloud are simulated, all on loopback:")
+    lines.plain("Daemon and firmware bridge are real; the rest is simulated, all on loopback:")
     lines.plain(f"  uplink    {status['uplink']['state']:<9} {party.csms.url}/{STATION}, OCPP 1.6")
     lines.plain(f"  meter     {power:<9} {party.meter.connection}, Modbus TCP, Eastron SDM630")
     lines.plain(f"  chargers  {online} online  ws://127.0.0.1:{daemon.port}/ocpp/{first}..{last}, 2 connectors each")
+    lines.plain(f"  bridge    ready     firmware from {party.manufacturer.url}")
     lines.plain(f"  data      SQLite    {folder.store}")
-    lines.plain(f"  log                 {folder.log}")
+    lines.plain(f"  logs                {folder.log}, {folder.bridge_log.name}")
     lines.plain()
     lines.plain("Try in a second terminal:")
     lines.plain(f"  export EDGE_SOCKET={folder.socket}")
     lines.plain(f"  {_edge()} status")
-    lines.plain("  and instead of status: sessions, queue, chargers, meter, uplink, trace CP-01")
+    lines.plain("  and instead of status: sessions, queue, chargers, meter, uplink, firmware,")
+    lines.plain("  trace CP-01")
     lines.plain()
 
 
@@ -199,7 +218,7 @@ def _edge() -> str:
     return str(path) if relative.startswith("..") else relative
 
 
-def _show_result(report: Report, folder: Folder, lines: Lines) -> None:
+def _show_result(report: Report, rollout: Rollout, folder: Folder, lines: Lines) -> None:
     rows = (
         ("sessions", "sessions"),
         ("messages sent by chargers", "sent"),
@@ -215,6 +234,7 @@ def _show_result(report: Report, folder: Folder, lines: Lines) -> None:
     lines.plain(f"{'':<26}" + "".join(f"{name:>10}" for name, _ in columns))
     for title, name in rows:
         lines.plain(f"{title:<26}" + "".join(f"{getattr(counts, name):>10}" for _, counts in columns))
+    lines.plain(f"{'firmware':<26}" + "".join(f"{rollout.versions.get(name, '?'):>10}" for name in CHARGERS))
     lines.plain()
     for problem in report.problems[:PROBLEMS_SHOWN]:
         lines.plain(f"  {problem}"[:WIDTH])
@@ -225,20 +245,22 @@ def _show_result(report: Report, folder: Folder, lines: Lines) -> None:
     else:
         lines.plain(f"WRONG: {counted(len(report.problems), 'problem')}.")
     if not folder.is_temporary:
-        lines.plain(f"Database, configuration and log stay in {folder.path}")
+        lines.plain(f"Database, configuration and logs stay in {folder.path}")
 
 
 def _tell_failure(group: BaseExceptionGroup[DemoFailed], folder: Folder, lines: Lines) -> None:
-    for failure in _leaves(group):
+    failures = _leaves(group)
+    for failure in failures:
         lines.say("demo", f"FAILED: {failure}")
-    tail = folder.tail()
-    if tail:
-        lines.plain(f"The end of the daemon's log, {folder.log}:")
-        for line in tail:
+    log = next((failure.log for failure in failures if failure.log is not None), folder.log)
+    end = tail(log)
+    if end:
+        lines.plain(f"The end of the log, {log}:")
+        for line in end:
             lines.plain(textwrap.fill(line, WIDTH, initial_indent="  ", subsequent_indent="    "))
 
 
-def _leaves(group: BaseExceptionGroup[DemoFailed]) -> list[BaseException]:
+def _leaves(group: BaseExceptionGroup[DemoFailed]) -> list[DemoFailed]:
     return [
         leaf for one in group.exceptions for leaf in (_leaves(one) if isinstance(one, BaseExceptionGroup) else [one])
     ]

@@ -1,12 +1,13 @@
 """The script: who plugs in, what the cloud asks, when the uplink is cut, and how the demo ends.
 
-One cycle has everything; without a duration it is played again and again. A car that finds its connector taken
+Before the first car comes, the chargers get new firmware, once: it is for chargers without a session. One cycle has
+everything else; without a duration it is played again and again. A car that finds its connector taken
 (somebody used `edge start`) drives on, and a session that is over already is not stopped again.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 
 from simulators.charger import Charger
@@ -14,10 +15,11 @@ from simulators.csms import Csms, CsmsCallError, StationOffline
 from simulators.ledger import Transaction
 from simulators.wire import CallRefused, LinkLost, Payload
 
-from demonstration.daemon import DemoFailed
 from demonstration.lines import Lines, counted
 from demonstration.observer import Observer
 from demonstration.party import STATION, Party
+from demonstration.process import DemoFailed
+from demonstration.rollout import Rollout
 
 CYCLE_S = 180.0
 OUTAGE_AT_MOST_S = 30.0
@@ -42,6 +44,10 @@ class Plan:
         cycles = max(1, round(duration_s / CYCLE_S))
         return Plan(duration_s / cycles, cycles)
 
+    def after(self, spent_s: float) -> "Plan":
+        """The same for a cycle of which this is gone already, as far as what is left has room for it."""
+        return replace(self, cycle_s=max(self.cycle_s - spent_s, self.cycle_s / 2))
+
     @property
     def is_short(self) -> bool:
         return self.cycle_s < 60
@@ -57,38 +63,52 @@ class Plan:
         return 1 if self.is_short else 2 if self.cycle_s < 120 else 5
 
     @property
+    def update_step_s(self) -> float:
+        return 0.05 if self.is_short else 0.5
+
+    @property
     def lines_every_s(self) -> float:
         return 2.0 if self.is_short else 5.0
 
 
 class Story:
-    def __init__(self, plan: Plan, party: Party, observer: Observer, lines: Lines) -> None:
+    def __init__(self, plan: Plan, party: Party, observer: Observer, rollout: Rollout, lines: Lines) -> None:
         self._plan = plan
         self._party = party
         self._observer = observer
+        self._rollout = rollout
         self._lines = lines
         self.problems: list[str] = []
 
     async def run(self) -> None:
         """All cycles and the end. Raises DemoFailed when a party does not do what it must."""
-        for charger in self._party.chargers.values():
-            await charger.wait_for(lambda charger=charger: charger.is_ready, ANSWER_WITHIN)
+        began = _now()
+        await self._all_are_here()
+        await self._rollout.play()
+        await self._all_are_here()
+        plan = self._plan.after(_now() - began)
         for number in count():
             if number == self._plan.cycles:
                 break
-            await self._play()
+            await self._play(plan)
+            plan = self._plan
         await self._finish()
+        await self._rollout.check()
 
-    async def _play(self) -> None:
+    async def _all_are_here(self) -> None:
+        for charger in self._party.chargers.values():
+            await charger.wait_for(lambda charger=charger: charger.is_ready, ANSWER_WITHIN)
+
+    async def _play(self, plan: Plan) -> None:
         began = _now()
-        outage = 1 / 3 + self._plan.outage_s / self._plan.cycle_s
+        outage = 1 / 3 + plan.outage_s / plan.cycle_s
         script: list[tuple[float, Callable[[], Awaitable[None]]]] = [
             (0.02, lambda: self._arrive("CP-01", 1, "ANNA")),
             (0.09, lambda: self._arrive("CP-02", 1, "BEN")),
             (0.16, self._start_remotely),
             (0.27, self._stop_remotely),
             (0.30, lambda: self._leave("CP-01", 2)),  # of the cycle before
-            (1 / 3, self._cut),
+            (1 / 3, lambda: self._cut(plan.outage_s)),
             (0.40, lambda: self._arrive("CP-03", 1, "DORA")),
             (0.44, lambda: self._leave("CP-01", 1)),
             (0.49, lambda: self._leave("CP-03", 1)),
@@ -97,9 +117,9 @@ class Story:
             (0.85, lambda: self._leave("CP-02", 1)),
         ]
         for at, act in sorted(script, key=lambda step: step[0]):
-            await _sleep_until(began + at * self._plan.cycle_s)
+            await _sleep_until(began + at * plan.cycle_s)
             await act()
-        await _sleep_until(began + self._plan.cycle_s)
+        await _sleep_until(began + plan.cycle_s)
 
     # ── drivers ───────────────────────────────────────────────────────────────────────────────────────
 
@@ -162,7 +182,7 @@ class Story:
             self.problems.append(f"the cloud's {action} was answered {answer['status']}")
         return str(answer["status"])
 
-    async def _cut(self) -> None:
+    async def _cut(self, outage_s: float) -> None:
         """In a moment when no answer is on its way: after a lost answer the daemon would have to repeat a message."""
         csms = self._party.csms
         deadline = _now() + 5.0
@@ -171,7 +191,7 @@ class Story:
             if last.is_answered and (last.answered_at or 0.0) <= _now() - QUIET_S:
                 break
             await asyncio.sleep(0.01)
-        self._lines.say("demo", f"cuts the uplink for {self._plan.outage_s:.0f} s; the chargers will not notice")
+        self._lines.say("demo", f"cuts the uplink for {outage_s:.0f} s; the chargers will not notice")
         csms.refuse_connections()
         csms.cut()
 
