@@ -19,8 +19,10 @@ from simulators.charger import Charger
 from simulators.csms import Csms
 from simulators.meter import MeterSimulator
 from simulators.meter_bus import MeterBus
+from simulators.updating import image
 from simulators.wire import utc_now
 
+from tests.firmware.yard import Internet
 from tests.scenarios.site import IDENTITY, DaemonProcess, free_port
 
 CLOUD = "wss://csms.example.com/ocpp"
@@ -59,6 +61,7 @@ class Depot:
         self.daemon: DaemonProcess | None = None
         self.chargers: dict[str, Charger] = {}
         self.meter = MeterSimulator()
+        self.manufacturer = Internet({"duo22-1.9.bin": image("1.9")})
         self.buses: dict[str, MeterBus] = {}
         self.environment: dict[str, str] = {}
         """More of it for the daemon."""
@@ -75,6 +78,7 @@ class Depot:
         await self.stack.__aenter__()
         await self.stack.enter_async_context(self.csms)
         await self.stack.enter_async_context(self.meter)
+        await self.stack.enter_async_context(self.manufacturer.running())
         self.stack.push_async_callback(self.stop)
         return self
 
@@ -138,6 +142,7 @@ class Depot:
     def _names(self) -> list[tuple[str, str]]:
         names = [(CLOUD, self.csms.url), ("tcp://192.0.2.20:502", self.meter.connection)]
         names += [("tcp://192.0.2.20", self.meter.connection)]
+        names += [("https://fw.example.com", self.manufacturer.url("").rstrip("/"))]
         return names + [(f"rtu://{device}", bus.connection) for device, bus in self.buses.items()]
 
     # --- files
@@ -162,6 +167,13 @@ class Depot:
         text = (
             re.sub(r"(?m)^\[store\]\n", f"[store]\n{path}", text) if "[store]" in text else f"{text}\n[store]\n{path}"
         )
+        bridge = (
+            f'socket = "{self.root}/run/edge/firmware.sock"\npath = "{self.root}/var/lib/edge-firmware"\n'
+            'http = "127.0.0.1:0"\nftp = "127.0.0.1:0"\n'
+        )
+        if "[firmware_bridge]" not in text:
+            text = f"{text}\n[firmware_bridge]\n"
+        text = text.replace("[firmware_bridge]\n", f"[firmware_bridge]\n{bridge}")
         return f'{text}\n[api]\nsocket = "{self.root}/run/edge/edge.sock"\n'
 
     def secret(self, name: str) -> bytes | None:
@@ -194,6 +206,18 @@ class Depot:
         if daemon is not None:
             assert await daemon.stop() == 0, daemon.log.read_text()[-4000:]
 
+    async def start_bridge(self) -> None:
+        """Of firmware; it ends with the depot."""
+        with (self.root / "bridge.log").open("ab") as log:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "firmware_bridge", "--config", str(self.file), "run", stdout=log, stderr=log
+            )
+        self.stack.push_async_callback(_ended, process)
+        async with asyncio.timeout(30):
+            while not (self.root / "run/edge/firmware.sock").exists():
+                assert process.returncode is None, (self.root / "bridge.log").read_text()
+                await asyncio.sleep(0.05)
+
     async def reload(self) -> None:
         told = ("configuration_reloaded", "configuration_refused")
         before = {name: len(self.running.events(name)) for name in told}
@@ -223,6 +247,12 @@ class Depot:
         self.chargers[identity] = charger
         await self.stack.enter_async_context(charger.running())
         return charger
+
+
+async def _ended(process: asyncio.subprocess.Process) -> None:
+    process.terminate()
+    async with asyncio.timeout(20):
+        await process.wait()
 
 
 __all__ = ["IDENTITY", "Depot"]

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-WRITTEN = ("installation.md", "first-charger.md", "first-meter.md", "operation.md")
+WRITTEN = ("installation.md", "first-charger.md", "first-meter.md", "operation.md", "firmware.md")
 """Pages whose commands are run."""
 WIDTH = 80
 

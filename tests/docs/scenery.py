@@ -96,6 +96,23 @@ async def a_depot_in_operation(depot: Depot, more: str = "") -> None:
     await the_meters_are_read(depot)
 
 
+async def a_depot_with_a_firmware_bridge(depot: Depot) -> None:
+    await a_depot_in_operation(depot)
+
+
+async def the_bridge_is_running(depot: Depot) -> None:
+    await depot.start_bridge()
+
+
+async def runs_the_new_firmware(depot: Depot, charger: str) -> None:
+    def is_installed(document: dict) -> bool:
+        return any(
+            (one["charger"], one["step"]) == (charger, "installed") for one in document["rollout"]["chargers"]
+        )
+
+    await depot.running.until("firmware_show", is_installed, within=50, rollout="F1")
+
+
 async def has_alarm(depot: Depot, code: str) -> None:
     await depot.running.until("status", lambda d: code in [one["code"] for one in d["alarms"]], within=40)
 
