@@ -32,8 +32,10 @@ FIRST_PAUSE, LONGEST_PAUSE = 2.0, 300.0
 LAST_CHANCE = 600.0
 """Seconds for an attempt, however long it has been tried: the gateway may have been without power."""
 SYNC_EVERY_BYTES = 8 * 2**20
-FRESH_FOR = timedelta(hours=24)
+FRESH_FOR = timedelta(minutes=10)
 """A file that was fetched so long ago is asked for again: there may be another under the same URL."""
+HELD_FOR = timedelta(hours=24)
+"""So long whoever has asked for it may take until chargers get it; then it is one like any other."""
 REMEMBERED_FOR = timedelta(days=7)
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
@@ -134,7 +136,7 @@ class Fetches:
         """
         self.judge(wanted)
         known = self._known.get(wanted.id)
-        if known is not None and (not known.state.is_final or self._is_fresh(known)):
+        if known is not None and (not known.state.is_final or self._is_kept(known, FRESH_FOR)):
             return self.get(known.id)
         if sum(not one.state.is_final for one in self._known.values()) >= MOST_UNFINISHED:
             raise Busy(
@@ -154,10 +156,11 @@ class Fetches:
         if wanted.signature is not None:
             self._trust.signer(Signature(wanted.signature, wanted.certificate or ""))
 
-    def _is_fresh(self, fetch: Fetch) -> bool:
+    def _is_kept(self, fetch: Fetch, for_: timedelta) -> bool:
+        """Whether it has brought a file within this time, and that is still there."""
         if fetch.state is not State.STORED or fetch.sha256 is None or fetch.ended_at is None:
             return False
-        if utc_now() - datetime.fromisoformat(fetch.ended_at) > FRESH_FOR:
+        if utc_now() - datetime.fromisoformat(fetch.ended_at) > for_:
             return False
         with suppress(Unknown):
             return bool(self._files.get(fetch.sha256))
@@ -188,7 +191,7 @@ class Fetches:
 
     def in_use(self) -> set[str]:
         """Files that a fetch of lately has brought: who asked for it is still to take it."""
-        return {one.sha256 for one in self._known.values() if one.sha256 is not None and self._is_fresh(one)}
+        return {one.sha256 for one in self._known.values() if one.sha256 is not None and self._is_kept(one, HELD_FOR)}
 
     def coming_bytes(self) -> int:
         """Of files that are under way."""

@@ -33,12 +33,12 @@ class BridgeProcess:
     async def __aexit__(self, *_: object) -> None:
         await self.kill()
 
-    async def start(self) -> None:
-        """It answers when this returns."""
-        words = ("-m", "firmware_bridge", "--config", str(self._file), "run")
+    async def start(self, *by: str) -> None:
+        """It answers when this returns. `by`: a program that starts it, and that becomes it."""
+        words = (*by, sys.executable, "-m", "firmware_bridge", "--config", str(self._file), "run")
         with self._log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
-                sys.executable, *words, stdout=log, stderr=log, env={**os.environ, "EDGE_LOG": "warning"}
+                *words, stdout=log, stderr=log, env={**os.environ, "EDGE_LOG": "warning"}
             )
         async with asyncio.timeout(60):
             while True:
@@ -47,6 +47,15 @@ class BridgeProcess:
                     await self.asks.files()
                     return
                 await asyncio.sleep(0.05)
+
+    async def has_ended(self) -> None:
+        """Once it has, by itself or by whoever has killed it."""
+        assert self._process is not None
+        async with asyncio.timeout(10):
+            await self._process.wait()
+
+    def log(self) -> str:
+        return self._log.read_text()
 
     async def kill(self) -> None:
         """SIGKILL, as the kernel or a power cut would."""

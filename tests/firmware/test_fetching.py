@@ -215,7 +215,7 @@ async def test_what_comes_for_too_long_is_given_up(folder, soon, monkeypatch):
 
 async def test_a_file_that_nobody_uses_goes_after_its_time(folder, monkeypatch):
     monkeypatch.setattr(of_bridge, "TIDY_EVERY", 0.05)
-    monkeypatch.setattr(fetching, "FRESH_FOR", timedelta(0))
+    monkeypatch.setattr(fetching, "HELD_FOR", timedelta(0))
     internet = Internet({"a.bin": CONTENT})
     async with internet.running(), bridge(settings(folder)):
         client = Bridge(folder / "firmware.sock")
@@ -263,7 +263,7 @@ async def test_a_record_that_the_disk_has_no_room_for_ends_nothing(folder, soon,
 
 
 async def test_the_oldest_file_goes_when_another_needs_its_room(folder, monkeypatch):
-    monkeypatch.setattr(fetching, "FRESH_FOR", fetching.timedelta(0))
+    monkeypatch.setattr(fetching, "HELD_FOR", fetching.timedelta(0))
     internet = Internet({f"{name}.bin": os.urandom(7 * 2**20) for name in "abc"})
     async with internet.running(), bridge(settings(folder, max_size_mb=16)):
         client = Bridge(folder / "firmware.sock")
@@ -380,3 +380,16 @@ async def test_user_and_password_of_the_url_go_to_its_host_only(folder):
         assert (await ended(client, (await client.fetch(located)).id)).state == "stored"
     told = "Basic " + base64.b64encode("vendor:geheim-é".encode()).decode()
     assert came == [("127.0.0.1", told), ("localhost", None)]
+
+
+async def test_another_file_under_the_same_url_is_fetched_a_while_later(folder, monkeypatch):
+    internet, newer = Internet({"a.bin": CONTENT}), os.urandom(1000)
+    async with internet.running(), bridge(settings(folder)):
+        client, url = Bridge(folder / "firmware.sock"), internet.url("a.bin")
+        before = await ended(client, (await client.fetch(url)).id)
+        internet.files["a.bin"] = newer
+        assert (await client.fetch(url)).sha256 == before.sha256
+        monkeypatch.setattr(fetching, "FRESH_FOR", timedelta(0))
+        now = await ended(client, (await client.fetch(url)).id)
+        assert now.sha256 == hashlib.sha256(newer).hexdigest()
+        assert {one.sha256 for one in await client.files()} == {before.sha256, now.sha256}
