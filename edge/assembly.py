@@ -72,7 +72,7 @@ TICKS_WITHIN = 180.0
 """Seconds between two turns of a service that waits for nothing but the store and its own timer."""
 STORE_UNUSABLE = Health("Faulted", "InternalError", "store unusable: control-only mode")
 FOR_CLEAR_CACHE = 10.0
-ON_DISK = frozenset({"collections", "housekeeping", "job reports", "numbers", "rollouts", "salvage"})
+ON_DISK = frozenset({"housekeeping", "numbers", "salvage"})
 """Services that there are only in a life that is whole."""
 
 
@@ -229,10 +229,7 @@ async def assemble(
     reload_parts = ReloadParts(
         store, roster, chargers, station, lanes, link, on_connectors, in_background, why_control_only is None
     )
-    services |= {
-        "rollouts": partial(jobs.rollouts.run, vitals.expect("rollouts", TICKS_WITHIN)),
-        "collections": partial(jobs.collections.run, vitals.expect("collections", TICKS_WITHIN)),
-        "job reports": partial(job_reports.run, vitals.expect("job reports", TICKS_WITHIN)),
+    services |= (_of_jobs(jobs, job_reports, vitals) if is_whole else {}) | {
         "reload": Reload(reload_request, in_force, reload_parts, world).run,
         "sightings": Sightings(store, roster).run,
         "certificates": watch.run,
@@ -281,6 +278,15 @@ async def assemble(
     console = None if socket is None else answers.console(socket, store, inside, hands, has_journal=is_whole)
     services = {name: run for name, run in services.items() if is_whole or name not in ON_DISK}
     return Assembly(chargers, services | {"backups": hands.backups.run}, inside, console, vitals)
+
+
+def _of_jobs(jobs: Jobs, job_reports: JobReports, vitals: Vitals) -> dict[str, Service]:
+    """Only in a life that is whole: who is expected to tick has to run."""
+    return {
+        "rollouts": partial(jobs.rollouts.run, vitals.expect("rollouts", TICKS_WITHIN)),
+        "collections": partial(jobs.collections.run, vitals.expect("collections", TICKS_WITHIN)),
+        "job reports": partial(job_reports.run, vitals.expect("job reports", TICKS_WITHIN)),
+    }
 
 
 async def _then(first: Service, then: Service) -> None:

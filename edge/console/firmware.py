@@ -42,7 +42,7 @@ class FirmwareCommands:
 
     async def overview(self, _: Payload) -> Payload:
         """What is kept, and the newest rollouts. Without the bridge: `files` is null, and why."""
-        newest = await self._store.write(partial(rollouts.latest, most=SHOWN))
+        newest = await self._store.look(partial(rollouts.latest, most=SHOWN))
         shown = [await self._rollout(one, None) for one in newest]
         try:
             files = await Bridge(self._socket()).files()
@@ -56,7 +56,7 @@ class FirmwareCommands:
             wish = from_json(args)
         except ValueError as error:
             raise CommandError("usage", f"{error}.", "Try: edge firmware rollout --help") from error
-        await self._store.write(lambda db: _chosen(connectors.chargers(db), args, wish.version))
+        await self._store.look(lambda db: _chosen(connectors.chargers(db), args, wish.version))
         await told(Bridge(self._socket()).judge(wish.location))  # what it refuses is not begun
         by = peer.operator()
         no = await self._write(lambda db: self._begin(db, wish, args, by))
@@ -74,7 +74,7 @@ class FirmwareCommands:
         return self._at({"rollout": await self._rollout(await self._known(no), Bridge(self._socket()))})
 
     async def _known(self, no: int) -> Rollout:
-        found = await self._store.write(partial(rollouts.load, rollout_no=no))
+        found = await self._store.look(partial(rollouts.load, rollout_no=no))
         if found is None:
             raise CommandError("no_such_rollout", f"There is no rollout F{no}.", "edge firmware lists them.")
         return found
@@ -119,7 +119,7 @@ class FirmwareCommands:
 
     async def _rollout(self, one: Rollout, bridge: Bridge | None) -> Payload:
         """`bridge`: None where how far each byte is does not matter."""
-        parts = await self._store.write(partial(_parts, rollout_no=one.no))
+        parts = await self._store.look(partial(_parts, rollout_no=one.no))
         fetch = await _fetch_now(one, bridge)
         wish = from_json(one.wish)
         steps = [part.progress.step for part, _ in parts]

@@ -81,7 +81,7 @@ class Collections:
             ticked()
             self._wake.clear()
             try:
-                open_ones = await self._store.write(collecting.unfinished)
+                open_ones = await self._store.look(collecting.unfinished)
             except CommitFailed as error:
                 log.warning("collections_not_looked_up", why=str(error))
                 open_ones = []
@@ -144,7 +144,7 @@ class Collections:
             await self._collected(one, wish, parts)
 
     async def _parts(self, one: Collection) -> list[Part]:
-        return await self._store.write(partial(collecting.parts, no=one.no))
+        return await self._store.look(partial(collecting.parts, no=one.no))
 
     # --- one charger
 
@@ -259,9 +259,7 @@ class Collections:
                 now = await bridge.forwarded(one.forward)
             else:
                 users = [user_of(part.ticket) for part in parts if part.ticket is not None]
-                said = await self._store.write(
-                    lambda db: manifest.of_collection(db, one, self._config().site.id, parts)
-                )
+                said = await self._store.look(lambda db: manifest.of_collection(db, one, self._config().site.id, parts))
                 now = await bridge.forward(wish.location, wish.name, users, said)
                 await self._store.write(lambda db: collecting.set_forward(db, one.no, now.id))
         except BridgeRefused as error:
@@ -290,12 +288,12 @@ class Collections:
         long: who has ended the command does not come back, and all logs share the room that there is.
         """
         bridge = Bridge(self._config().firmware_bridge.socket)
-        for no, forward in await self._store.write(collecting.to_cancel):
+        for no, forward in await self._store.look(collecting.to_cancel):
             with suppress(BridgeRefused):  # it does not know it any more
                 await bridge.cancel_forward(forward)
             await self._store.write(partial(collecting.is_cancelled, no=no))
         before_ms = self._now_ms() - KEPT_FOR_MS
-        for no, part in await self._store.write(partial(collecting.to_clear, fetched_before_ms=before_ms)):
+        for no, part in await self._store.look(partial(collecting.to_clear, fetched_before_ms=before_ms)):
             assert part.ticket is not None
             await _cleared(bridge, part.ticket)
             self._came.pop(part.ticket, None)

@@ -95,7 +95,7 @@ class Rollouts:
             ticked()
             self._wake.clear()
             try:
-                open_ones = await self._store.write(rollouts.unfinished)
+                open_ones = await self._store.look(rollouts.unfinished)
             except CommitFailed as error:
                 log.warning("rollouts_not_looked_up", why=str(error))
                 open_ones = []
@@ -189,7 +189,7 @@ class Rollouts:
         """What comes for an aborted one only is not fetched to its end: the uplink may be slow and dear."""
         if rollout.sha256 is not None or rollout.fetch is None:
             return
-        if rollout.fetch in [one.fetch for one in await self._store.write(rollouts.unfinished)]:
+        if rollout.fetch in [one.fetch for one in await self._store.look(rollouts.unfinished)]:
             return
         with suppress(BridgeUnreachable, BridgeRefused):
             await bridge.cancel(rollout.fetch)
@@ -345,7 +345,7 @@ class Rollouts:
     async def _end(self, rollout: Rollout, no_file: NoFile | None = None) -> None:
         now_ms = self._moment().wall_ms
         state, why = await self._store.write(lambda db: end(db, rollout.no, no_file, now_ms))
-        unwanted = await self._store.write(partial(rollouts.unwanted_fetch, rollout_no=rollout.no))
+        unwanted = await self._store.look(partial(rollouts.unwanted_fetch, rollout_no=rollout.no))
         log.info("rollout_ended", rollout=rollout.name, state=state, why=why)
         if unwanted is not None:
             await cancel(Bridge(self._config().firmware_bridge.socket), unwanted)

@@ -124,7 +124,7 @@ class JobReports:
             tick()
             self._changed.clear()
             try:
-                found = await self._store.write(self._look_up)
+                found = await self._store.look(self._look_up)
             except CommitFailed as error:
                 structlog.get_logger("edge.uplink").warning("jobs_not_looked_up", why=str(error))
             else:

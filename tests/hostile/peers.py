@@ -44,6 +44,7 @@ class Wire:
     ping_timeout: float | None = 30.0
     paused = False
     remote_address = ("192.0.2.1", 4711)
+    local_address = ("192.0.2.2", 8887)
 
     def __init__(self, peer: "Peer") -> None:
         self._peer = peer

@@ -129,7 +129,7 @@ def test_a_commit_that_fails_is_never_answered_and_the_charger_repeats():
     async def story(site):
         (charger,) = site.chargers
         await charger.plug_in(1)
-        await asyncio.sleep(30)
+        await asyncio.sleep(31)  # others look into the store at half a minute
         site.disk.fail_commits(1)
         await charger.start_session(1, "A", authorize=False, timeout_s=120)
         start = charger.sent[0]

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from datetime import UTC, datetime
 
 import pytest
 
@@ -22,6 +23,12 @@ class World:
 
     def monotonic(self):
         return self.now
+
+    def utc_now(self):
+        return datetime.fromtimestamp(self.now, UTC)
+
+    async def look(self, unit):
+        return await self.write(unit)
 
     async def write(self, unit):
         await asyncio.sleep(0)
