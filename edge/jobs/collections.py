@@ -33,7 +33,7 @@ from edge.store.exchange import Moment
 from firmware_bridge.api import Bridge, BridgeRefused, BridgeUnreachable, user_of
 
 EVERY = 2.0
-IDLE_EVERY = 30.0
+IDLE_EVERY = 120.0
 ANSWER_WITHIN = 60.0
 """Seconds for the answer to GetDiagnostics (ocpp-rules.md A.2)."""
 TICKET_SECONDS = 6 * 3600

@@ -46,7 +46,7 @@ from edge.store.rollouts import Part, Rollout
 from firmware_bridge.api import Bridge, BridgeRefused, BridgeUnreachable, FetchNow, TicketNow
 
 EVERY = 2.0
-IDLE_EVERY = 30.0
+IDLE_EVERY = 120.0
 ANSWER_WITHIN = 60.0
 """Seconds for the answer to UpdateFirmware (ocpp-rules.md A.2)."""
 TICKET_SECONDS = 6 * 3600

@@ -20,7 +20,7 @@ from edge.jsontypes import Payload
 from edge.store import Connection, collecting, rollouts
 from edge.store.db import CommitFailed, Store
 
-LOOK_EVERY = 30.0
+LOOK_EVERY = 120.0
 AGAIN_AFTER, LONGEST_PAUSE = 30.0, 600.0
 """Seconds, when the CSMS did not take it for now: twice as many each time."""
 NOT_FETCHED = ("it could not download", f"{Step.DOWNLOADING} for")
