@@ -1,7 +1,7 @@
 """What is asked of the bridge, and what it answers: the requests that `server.py` takes from its socket."""
 
 import base64
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import asdict
 from datetime import timedelta
 from typing import Any
@@ -71,6 +71,8 @@ class Requests:
                 return self._receive(details)
             case "received":
                 return self._received(self._tickets.get(_text(details, "token")), _text(details, "host"))
+            case "leave":
+                return await self._leave(self._tickets.get(_text(details, "token")), details)
             case "uploads":
                 return {"files": [asdict(one) for one in self._uploads.all()]}
             case "piece":
@@ -140,6 +142,14 @@ class Requests:
     def _received(self, ticket: Ticket, host: str) -> Document:
         return {"ticket": self._ticket(ticket, host), "files": [asdict(one) for one in self._uploads.of(ticket.user)]}
 
+    async def _leave(self, ticket: Ticket, details: Document) -> Document:
+        if ticket.sha256 is not None:
+            raise Refused(f"With this ticket {ticket.charger} may take a file, not leave one.")
+        left = await self._uploads.receive(ticket, _text(details, "name"), _at_once(_content(details)))
+        if left is None:
+            raise InvalidRequest("base64 must hold something.")
+        return asdict(left)
+
     def _given(self, details: Document, *, sha256: str | None = None, name: str = "", quota: int = 0) -> Document:
         address, seconds = details.get("address"), details.get("seconds")
         if not isinstance(seconds, int) or not 0 < seconds <= LONGEST_TICKET.total_seconds():
@@ -177,6 +187,17 @@ def _text(details: Document, key: str) -> str:
     if not isinstance(found, str) or not found:
         raise InvalidRequest(f"{key} must be a text.")
     return found
+
+
+def _content(details: Document) -> bytes:
+    try:
+        return base64.b64decode(_text(details, "base64"), validate=True)
+    except ValueError:
+        raise InvalidRequest("base64 must be a content in base64.") from None
+
+
+async def _at_once(content: bytes) -> AsyncIterator[bytes]:
+    yield content
 
 
 def _offset(details: Document) -> int:

@@ -15,6 +15,8 @@ T = TypeVar("T")
 SECONDS = 15.0
 """For an answer: everything that takes longer is asked for first, and looked at afterwards."""
 MAX_LINE_BYTES = 1_000_000
+MOST_LEFT_BYTES = 720_000
+"""Of a file that is left in one request: a line of it in base64."""
 USER_LENGTH = 8
 """Of a ticket's token, the part that is the user's name in FTP; the rest is the password."""
 
@@ -167,6 +169,11 @@ class Bridge:
         """As long as the ticket is valid; what was left with it is among `uploads` afterwards, too."""
         found = await self._ask("received", token=token, host=host)
         return ReceivedNow(_made(TicketNow, found["ticket"]), tuple(_made(LeftFile, one) for one in found["files"]))
+
+    async def leave(self, token: str, name: str, content: bytes) -> LeftFile:
+        """Leave a file, as the one whose ticket it is would by HTTP; at most MOST_LEFT_BYTES."""
+        asked = {"token": token, "name": name, "base64": base64.b64encode(content).decode()}
+        return _made(LeftFile, await self._ask("leave", **asked))
 
     async def uploads(self) -> list[LeftFile]:
         """All, the newest first."""

@@ -74,7 +74,7 @@ class DiagnosticsCommands:
         with suppress(BridgeRefused, BridgeUnreachable):  # else it expires by itself
             await bridge.withdraw(part.ticket)
             await bridge.discard(user_of(part.ticket))
-        await self._write(lambda db: collecting.is_cleared(db, one.no, part.charger_no))
+        await self._write(lambda db: collecting.set_ticket(db, one.no, part.charger_no, None))
 
     def _begin(self, db: Connection, args: Payload, by: str | None) -> int:
         charger = connectors.charger(db, ChargerId(str(args.get("charger") or "")))

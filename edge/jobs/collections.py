@@ -21,7 +21,7 @@ from edge.domain.collecting import Progress, Step, Wish, after_answer, after_fil
 from edge.domain.ids import ChargerId
 from edge.domain.ports import CallTimedOut, ChargerOffline, ChargerPort, PeerRefused
 from edge.domain.station_jobs import LogKind, LogRequest
-from edge.jobs import manifest
+from edge.jobs import manifest, own_log
 from edge.jobs.locations import location
 from edge.jobs.patience import Patience
 from edge.jobs.reached import Reached, host
@@ -37,6 +37,7 @@ IDLE_EVERY = 120.0
 ANSWER_WITHIN = 60.0
 """Seconds for the answer to GetDiagnostics (ocpp-rules.md A.2)."""
 TICKET_SECONDS = 6 * 3600
+LOOPBACK = "127.0.0.1"
 KEPT_FOR_MS = 3_600_000
 """What a technician has asked for, once it is there."""
 AT_ONCE = 5
@@ -258,8 +259,11 @@ class Collections:
             if one.forward is not None:
                 now = await bridge.forwarded(one.forward)
             else:
-                users = [user_of(part.ticket) for part in parts if part.ticket is not None]
-                said = await self._store.look(lambda db: manifest.of_collection(db, one, self._config().site.id, parts))
+                one = await self._with_own_log(one, wish, bridge)
+                tickets = [one.ticket, *(part.ticket for part in parts)]
+                users = [user_of(ticket) for ticket in tickets if ticket is not None]
+                site = self._config().site.id
+                said = await self._store.look(lambda db: manifest.of_collection(db, one, site, parts))
                 now = await bridge.forward(wish.location, wish.name, users, said)
                 await self._store.write(lambda db: collecting.set_forward(db, one.no, now.id))
         except BridgeRefused as error:
@@ -275,6 +279,18 @@ class Collections:
             await self._end(one, collecting.DONE if is_sent else collecting.FAILED, now.error)
         else:
             await self._waits(one, now.error)
+
+    async def _with_own_log(self, one: Collection, wish: Wish, bridge: Bridge) -> Collection:
+        """Our own log is left there, too; there is none for security. Raises BridgeUnreachable or BridgeRefused."""
+        if one.own_log is not None or wish.kind is not LogKind.DIAGNOSTICS:
+            return one
+        if one.ticket is not None:  # we were interrupted
+            await _cleared(bridge, one.ticket)
+        ticket = (await bridge.receive(own_log.CHARGER, LOOPBACK, LOOPBACK, TICKET_SECONDS)).token
+        await self._store.write(lambda db: collecting.set_ticket(db, one.no, None, ticket))
+        left = await own_log.leave(self._store, bridge, ticket, wish.since_ms, wish.until_ms)
+        await self._store.write(lambda db: collecting.set_own_log(db, one.no, left))
+        return replace(one, ticket=ticket, own_log=left)
 
     async def _end(self, one: Collection, state: str, why: str | None) -> None:
         await self._store.write(lambda db: collecting.end(db, one.no, state, why, self._now_ms()))
@@ -293,11 +309,10 @@ class Collections:
                 await bridge.cancel_forward(forward)
             await self._store.write(partial(collecting.is_cancelled, no=no))
         before_ms = self._now_ms() - KEPT_FOR_MS
-        for no, part in await self._store.look(partial(collecting.to_clear, fetched_before_ms=before_ms)):
-            assert part.ticket is not None
-            await _cleared(bridge, part.ticket)
-            self._came.pop(part.ticket, None)
-            await self._store.write(partial(collecting.is_cleared, no=no, charger=part.charger_no))
+        for no, charger, ticket in await self._store.look(partial(collecting.to_clear, fetched_before_ms=before_ms)):
+            await _cleared(bridge, ticket)
+            self._came.pop(ticket, None)
+            await self._store.write(partial(collecting.set_ticket, no=no, charger=charger, ticket=None))
 
     async def _waits(self, one: Collection, why: str | None) -> None:
         if why != one.why:

@@ -22,6 +22,7 @@ def of_collection(db: Connection, one: Collection, site: str, parts: Sequence[Pa
         "log": wish.kind,
         "from": _time(wish.since_ms),
         "to": _time(wish.until_ms),
+        "own_log": one.own_log,
         "chargers": [_charger(db, part) for part in parts],
     }
 

@@ -1,5 +1,5 @@
 """What happened, on disk. The only package with SQL; its functions take a connection and are called in units."""
 
-from sqlite3 import Connection
+from sqlite3 import Connection, DatabaseError
 
-__all__ = ["Connection"]
+__all__ = ["Connection", "DatabaseError"]

@@ -22,6 +22,10 @@ class Collection:
     origin: str
     state: str
     wish: Payload
+    ticket: str | None
+    """By which we leave our own log; a charger's: `Part.ticket`."""
+    own_log: Payload | None
+    """What we have left, for the manifest; None: nothing yet."""
     forward: str | None
     why: str | None
     begun_wall_ms: int
@@ -45,7 +49,8 @@ class Part:
 
 
 _COLLECTION = (
-    "SELECT collection_no, origin, state, wish, forward, why, begun_wall_ms, ended_wall_ms, told FROM collection"
+    "SELECT collection_no, origin, state, wish, ticket, own_log, forward, why, begun_wall_ms, ended_wall_ms, told "
+    "FROM collection"
 )
 _PART = (
     "SELECT p.charger_no, c.id, p.step, p.since_wall_ms, p.file_name, p.why, p.requests, p.ticket "
@@ -77,7 +82,7 @@ def begin(
 def _forget(connection: sqlite3.Connection, up_to: int) -> None:
     rows = connection.execute(
         "SELECT collection_no FROM collection n WHERE collection_no <= :no AND ended_wall_ms IS NOT NULL AND "
-        "forward IS NULL AND NOT EXISTS (SELECT 1 FROM collection_charger p "
+        "forward IS NULL AND ticket IS NULL AND NOT EXISTS (SELECT 1 FROM collection_charger p "
         "WHERE p.collection_no = n.collection_no AND p.ticket IS NOT NULL)",
         {"no": up_to},
     ).fetchall()
@@ -136,10 +141,20 @@ def set_progress(connection: sqlite3.Connection, no: int, charger: ChargerNo, no
     )
 
 
-def set_ticket(connection: sqlite3.Connection, no: int, charger: ChargerNo, ticket: str) -> None:
+def set_ticket(connection: sqlite3.Connection, no: int, charger: ChargerNo | None, ticket: str | None) -> None:
+    """`charger`: None for the ticket of our own log."""
+    values = {"ticket": ticket, "no": no, "charger": charger}
+    if charger is None:
+        connection.execute("UPDATE collection SET ticket = :ticket WHERE collection_no = :no", values)
+    else:
+        connection.execute(
+            "UPDATE collection_charger SET ticket = :ticket WHERE collection_no = :no AND charger_no = :charger", values
+        )
+
+
+def set_own_log(connection: sqlite3.Connection, no: int, left: Payload) -> None:
     connection.execute(
-        "UPDATE collection_charger SET ticket = :ticket WHERE collection_no = :no AND charger_no = :charger",
-        {"ticket": ticket, "no": no, "charger": charger},
+        "UPDATE collection SET own_log = :left WHERE collection_no = :no", {"left": encode_json(left), "no": no}
     )
 
 
@@ -164,27 +179,20 @@ def is_cancelled(connection: sqlite3.Connection, no: int) -> None:
     connection.execute("UPDATE collection SET forward = NULL WHERE collection_no = :no", {"no": no})
 
 
-def to_clear(connection: sqlite3.Connection, fetched_before_ms: int) -> list[tuple[int, Part]]:
-    """(Number, part) of those that are over, and whose chargers could still leave something.
+def to_clear(connection: sqlite3.Connection, fetched_before_ms: int) -> list[tuple[int, ChargerNo | None, str]]:
+    """(Number, charger or None for ourselves, ticket) of those that are over, where something could still be left.
 
-    One of an operator only if it has been for so long: until then a command may be taking what was left.
+    One of an operator only if it has been over for so long: until then a command may be taking what was left.
     """
     rows = connection.execute(
-        "SELECT p.charger_no, c.id, p.step, p.since_wall_ms, p.file_name, p.why, p.requests, p.ticket, "
-        "n.collection_no "
-        "FROM collection n JOIN collection_charger p USING (collection_no) JOIN charger c USING (charger_no) "
-        "WHERE p.ticket IS NOT NULL AND (n.ended_wall_ms < :before OR (n.ended_wall_ms IS NOT NULL "
-        "AND n.origin = 'csms'))",
+        "SELECT n.collection_no, t.charger_no, t.ticket FROM collection n JOIN ("
+        " SELECT collection_no, charger_no, ticket FROM collection_charger WHERE ticket IS NOT NULL"
+        " UNION ALL SELECT collection_no, NULL, ticket FROM collection WHERE ticket IS NOT NULL"
+        ") t USING (collection_no) "
+        "WHERE n.ended_wall_ms < :before OR (n.ended_wall_ms IS NOT NULL AND n.origin = 'csms')",
         {"before": fetched_before_ms},
     )
-    return [(no, _part(part)) for *part, no in rows]
-
-
-def is_cleared(connection: sqlite3.Connection, no: int, charger: ChargerNo) -> None:
-    connection.execute(
-        "UPDATE collection_charger SET ticket = NULL WHERE collection_no = :no AND charger_no = :charger",
-        {"no": no, "charger": charger},
-    )
+    return rows.fetchall()
 
 
 def set_why(connection: sqlite3.Connection, no: int, why: str | None) -> None:
@@ -207,8 +215,9 @@ def end(connection: sqlite3.Connection, no: int, state: str, why: str | None, no
 
 
 def _collection(row: Sequence[object]) -> Collection:
-    no, origin, state, wish, *rest = row
-    return Collection(no, origin, state, json.loads(str(wish)), *rest)  # type: ignore[arg-type]
+    no, origin, state, wish, ticket, own_log, *rest = row
+    own = None if own_log is None else json.loads(str(own_log))
+    return Collection(no, origin, state, json.loads(str(wish)), ticket, own, *rest)  # type: ignore[arg-type]
 
 
 def _part(row: Sequence[object]) -> Part:

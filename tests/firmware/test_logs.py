@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gzip
 import io
 import json
 import os
@@ -81,10 +82,22 @@ async def until(fact):
 
 
 def unpacked(content):
-    """(The manifest, contents by name) of an archive."""
+    """(The manifest, contents of what chargers left by name) of an archive."""
+    found = contents(content)
+    said = json.loads(found.pop("manifest.json"))
+    return said, {name: one for name, one in found.items() if not name.startswith("controller/")}
+
+
+def contents(content):
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
-        found = {name: archive.read(name) for name in archive.namelist()}
-    return json.loads(found.pop("manifest.json")), found
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def own_log(content, name="journal"):
+    """What the controller says in an archive."""
+    files = sorted(one for one in contents(content) if one.startswith("controller/") and name in one)
+    lines = [gzip.decompress(contents(content)[one]).splitlines() for one in files]
+    return [json.loads(line) for some in lines for line in some]
 
 
 async def test_the_csms_gets_the_logs_of_all_chargers_as_one_archive(folder):
@@ -107,6 +120,31 @@ async def test_the_csms_gets_the_logs_of_all_chargers_as_one_archive(folder):
         assert all(requests(box).count("GetDiagnostics") == 1 for box in boxes)
         uploads = folder / "bridge" / "uploads"
         await until(lambda: not list(uploads.rglob("0*")))  # the CSMS has them
+
+
+async def test_what_the_controller_has_seen_is_in_the_archive_without_secrets(folder):
+    inbox = Inbox()
+    async with Csms() as csms, inbox.running(), yard(folder, Internet(), csms_url=csms.url) as (_, boxes):
+        await csms.wait_registered(IDENTITY)
+        boxes[0].logs.habits = LogHabits(content=b"one\n")
+        await boxes[0].authorize("0123456789ABCDEF")
+        await boxes[0].ask("DataTransfer", {"vendorId": "acme", "data": "password=hunter2"})
+        await csms.call(IDENTITY, "GetDiagnostics", {"location": inbox.url("all.zip#target=CP-01")})
+        await csms.wait_for(lambda: statuses(csms)[-1:] == ["Uploaded"], timeout_s=30)
+        archive = inbox.came["all.zip"]
+        rows = own_log(archive)
+        numbers = [one["seq"] for one in rows]
+        assert numbers == sorted(numbers) and len(numbers) == len(set(numbers))
+        said, _ = unpacked(archive)
+        told = {"journal_rows": len(rows), "first_seq": numbers[0], "last_seq": numbers[-1], "why_absent": None}
+        assert said["own_log"] == told
+        (authorized,) = [one for one in rows if one["action"] == "Authorize" and one["kind"] == "charger_call"]
+        assert authorized["charger"] == "CP-01" and "…CDEF" in authorized["text"]
+        assert "Accepted" in authorized["answer"]
+        assert not [one for one in rows if "hunter2" in str(one) or "0123456789" in str(one)]
+        assert own_log(archive, "queue") == []
+        uploads = folder / "bridge" / "uploads"
+        await until(lambda: not list(uploads.rglob("0*")))
 
 
 async def test_chargers_that_know_only_the_security_extension_are_asked_by_it(folder):

@@ -40,6 +40,8 @@ CREATE TABLE collection (
   origin          TEXT NOT NULL,      -- operator, csms
   state           TEXT NOT NULL,      -- collecting, forwarding, done, failed, aborted
   wish            TEXT NOT NULL,      -- domain/collecting.py, what and where to, as JSON
+  ticket          TEXT,               -- by which we leave our own log at the bridge
+  own_log         TEXT,               -- what we have left, for the manifest, as JSON
   forward         TEXT,               -- the bridge's name of the upload
   why             TEXT,               -- it failed, or waits
   begun_wall_ms   INTEGER NOT NULL,
@@ -61,5 +63,6 @@ CREATE TABLE collection_charger (
   ticket          TEXT,               -- by which it leaves its file at the bridge
   PRIMARY KEY (collection_no, charger_no)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX collection_ticket ON collection (collection_no) WHERE ticket IS NOT NULL;
 CREATE INDEX collection_charger_at_it ON collection_charger (charger_no) WHERE step IN ('asked', 'uploading');
 CREATE INDEX collection_charger_ticket ON collection_charger (collection_no) WHERE ticket IS NOT NULL;
