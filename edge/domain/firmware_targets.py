@@ -1,6 +1,7 @@
 """For which chargers a request of the CSMS is meant: to it the whole site is one station (ocpp-rules.md H.4).
 
-1. The location says so: `…/evb.bin#target=CP-03,CP-04`, or `#target=Acme:EVB-P` for a vendor and model.
+1. The location says so: `…/evb.bin#target=CP-03,CP-04`, or `#target=Acme:EVB-P` for a vendor and model;
+   `?target=CP-03` where a CSMS sends no fragments.
 2. A rule of the configuration says for which model files of that name are.
 3. All chargers are of one vendor and model.
 Else nobody knows, and nobody is asked.
@@ -40,9 +41,17 @@ class NobodyMeant(Exception):
 
 
 def split(location: str) -> tuple[str, str | None]:
-    """The URL without what names the target, and that."""
+    """The URL without what names the target, and that: in its fragment, or as a parameter of its query."""
     url, _, fragment = location.partition("#")
-    return url, unquote(fragment.removeprefix(TARGET)) if fragment.startswith(TARGET) else None
+    if fragment.startswith(TARGET):
+        return url, unquote(fragment.removeprefix(TARGET))
+    path, _, query = url.partition("?")
+    parameters = query.split("&")
+    targets = [one for one in parameters if one.startswith(TARGET)]
+    if not targets:
+        return url, None
+    rest = "&".join(one for one in parameters if one not in targets)
+    return path + (f"?{rest}" if rest else ""), unquote(targets[0].removeprefix(TARGET))
 
 
 def chosen(location: str, boxes: Sequence[Box], rules: Sequence[FileRule]) -> list[ChargerId]:

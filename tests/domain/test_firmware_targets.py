@@ -51,4 +51,7 @@ def test_where_all_are_of_one_model_all_are_meant():
 def test_the_target_is_no_part_of_the_url():
     assert split("https://a/x.bin?b=1#target=CP-01") == ("https://a/x.bin?b=1", "CP-01")
     assert split("https://a/x.bin#target=Acme:Duo%2022") == ("https://a/x.bin", "Acme:Duo 22")
+    assert split("https://a/x.bin?target=Acme:Duo%2022") == ("https://a/x.bin", "Acme:Duo 22")
+    assert split("https://a/x.bin?b=1&target=CP-01&c=%202#part") == ("https://a/x.bin?b=1&c=%202", "CP-01")
+    assert split("https://a/x.bin?b=1&targets=2") == ("https://a/x.bin?b=1&targets=2", None)
     assert split("https://a/x.bin#other") == ("https://a/x.bin", None)
