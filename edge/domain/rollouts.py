@@ -7,7 +7,7 @@ version proves that it was installed; `Installed` alone does not, some say it be
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, time
 from enum import StrEnum
 
@@ -49,6 +49,9 @@ PATIENCE_MS = {
 }
 """Without a sign of life in a step, after which it counts as failed; one that has restarted is asked once more."""
 
+LONGEST_DOWNLOAD_MS = 6 * 3_600_000
+"""From the request on: so long a charger may take the file, whatever it says."""
+
 
 @dataclass(frozen=True, slots=True)
 class Progress:
@@ -63,6 +66,8 @@ class Progress:
     version: str | None = None
     """With which it booted afterwards."""
     why: str | None = None
+    asked_ms: int = 0
+    """When it was asked last."""
 
 
 NO_DOWNLOAD = "it could not download the file"
@@ -134,8 +139,16 @@ def after_look(progress: Progress, version: str | None, wanted: str | None, at_m
     return progress
 
 
-def after_silence(progress: Progress, since_ms: int, now_ms: int) -> Progress:
-    """What becomes of it when nothing was heard for long. `since_ms`: from when on its silence counts."""
+def after_silence(progress: Progress, since_ms: int, now_ms: int, asked_ms: int) -> Progress:
+    """What becomes of it when nothing was heard for long, or nothing new.
+
+    `since_ms`: from when on its silence counts; `asked_ms`: from when on the time does that it has for the file.
+    """
+    if progress.step is Step.DOWNLOADING and now_ms - asked_ms >= LONGEST_DOWNLOAD_MS:
+        hours = LONGEST_DOWNLOAD_MS // 3_600_000
+        return _with(
+            progress, Step.FAILED, now_ms, f"{progress.step} for {hours} hours, so long it could take the file"
+        )
     patience_ms = PATIENCE_MS.get(progress.step)
     if patience_ms is None or now_ms - since_ms < patience_ms:
         return progress
@@ -152,7 +165,7 @@ def _again(progress: Progress, why: str, at_ms: int) -> Progress:
 
 
 def _with(progress: Progress, step: Step, at_ms: int, why: str | None = None, version: str | None = None) -> Progress:
-    return Progress(step, at_ms, progress.requests, progress.version_before, version or progress.version, why)
+    return replace(progress, step=step, since_ms=at_ms, version=version or progress.version, why=why)
 
 
 # --- whom to ask

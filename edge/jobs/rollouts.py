@@ -22,6 +22,7 @@ from edge.domain.events import WHILE_CHARGING
 from edge.domain.ids import ChargerId, ChargerNo
 from edge.domain.ports import CallTimedOut, ChargerOffline, ChargerPort, PeerRefused
 from edge.domain.rollouts import (
+    LONGEST_DOWNLOAD_MS,
     Member,
     Progress,
     Step,
@@ -49,7 +50,7 @@ EVERY = 2.0
 IDLE_EVERY = 120.0
 ANSWER_WITHIN = 60.0
 """Seconds for the answer to UpdateFirmware (ocpp-rules.md A.2)."""
-TICKET_SECONDS = 6 * 3600
+TICKET_SECONDS = LONGEST_DOWNLOAD_MS // 1000
 RETRIEVE_AFTER = timedelta(seconds=5)
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
@@ -226,13 +227,14 @@ class Rollouts:
         for part in rollouts.parts(db, rollout_no):
             charger = connectors.charger_by_no(db, part.charger_no)
             version = None if charger is None else charger.firmware
-            silent_since_ms = self._patience.since(part.progress.since_ms, at)
-            progress = after_look(after_silence(part.progress, silent_since_ms, now_ms), version, wanted, now_ms)
+            before = part.progress
+            since_ms, asked_ms = (self._patience.since(ms, at) for ms in (before.since_ms, before.asked_ms))
+            progress = after_look(after_silence(before, since_ms, now_ms, asked_ms), version, wanted, now_ms)
             is_gone = charger is None or charger.state == connectors.RETIRED
             if progress.step is Step.WAITING and (is_aborted or is_gone):  # also for its second chance
                 why = "it is not served here any more" if is_gone else progress.why
                 progress = replace(progress, step=Step.SKIPPED, since_ms=now_ms, why=why)
-            if progress != part.progress:
+            if progress != before:
                 rollouts.set_progress(db, rollout_no, part.charger_no, progress)
             is_idle = not _charges(db, part.charger_no) and rollouts.at_it(db, part.charger_no) is None
             is_online = self._chargers.is_online(part.charger)
@@ -295,7 +297,7 @@ class Rollouts:
             return None
         at, before = self._moment(), connectors.charger_by_no(db, part.charger_no)
         version = None if before is None else before.firmware
-        progress = Progress(Step.ASKED, at.wall_ms, part.progress.requests + 1, version)
+        progress = Progress(Step.ASKED, at.wall_ms, part.progress.requests + 1, version, asked_ms=at.wall_ms)
         rollouts.set_progress(db, rollout.no, part.charger_no, progress)
         rollouts.set_ticket(db, rollout.no, part.charger_no, token)
         ahead_ms = charger_clocks.of_charger(db, part.charger_no).ahead_ms or 0

@@ -51,8 +51,8 @@ _ROLLOUT = (
     "SELECT rollout_no, origin, state, wish, fetch, sha256, why, code, begun_wall_ms, ended_wall_ms, told FROM rollout"
 )
 _PART = (
-    "SELECT p.charger_no, c.id, p.step, p.since_wall_ms, p.requests, p.version_before, p.version, p.why, p.ticket "
-    "FROM rollout_charger p JOIN charger c USING (charger_no)"
+    "SELECT p.charger_no, c.id, p.step, p.since_wall_ms, p.requests, p.version_before, p.version, p.why, "
+    "p.asked_wall_ms, p.ticket FROM rollout_charger p JOIN charger c USING (charger_no)"
 )
 
 
@@ -128,7 +128,8 @@ def is_any_at_it(connection: sqlite3.Connection, rollout_no: int) -> bool:
 def set_progress(connection: sqlite3.Connection, rollout_no: int, charger: ChargerNo, now: Progress) -> None:
     connection.execute(
         "UPDATE rollout_charger SET step = :step, since_wall_ms = :since, requests = :requests, "
-        "version_before = :before, version = :version, why = :why WHERE rollout_no = :no AND charger_no = :charger",
+        "version_before = :before, version = :version, why = :why, asked_wall_ms = :asked "
+        "WHERE rollout_no = :no AND charger_no = :charger",
         {
             "step": now.step,
             "since": now.since_ms,
@@ -136,6 +137,7 @@ def set_progress(connection: sqlite3.Connection, rollout_no: int, charger: Charg
             "before": now.version_before,
             "version": now.version,
             "why": now.why,
+            "asked": now.asked_ms,
             "no": rollout_no,
             "charger": charger,
         },
@@ -237,6 +239,6 @@ def _rollout(row: Sequence[object]) -> Rollout:
 
 
 def _part(row: Sequence[object]) -> Part:
-    charger_no, charger, step, since, requests, before, version, why, ticket = row
-    progress = Progress(Step(str(step)), since, requests, before, version, why)  # type: ignore[arg-type]
+    charger_no, charger, step, since, requests, before, version, why, asked, ticket = row
+    progress = Progress(Step(str(step)), since, requests, before, version, why, asked)  # type: ignore[arg-type]
     return Part(charger_no, charger, progress, ticket)  # type: ignore[arg-type]

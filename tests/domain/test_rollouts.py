@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.domain.rollouts import (
+    LONGEST_DOWNLOAD_MS,
     MOST_REQUESTS,
     PATIENCE_MS,
     Member,
@@ -110,21 +111,30 @@ def test_who_says_the_same_for_ever_is_not_waited_for_as_long(step, status):
     now = at(step)
     for at_ms in range(1000, 1000 + PATIENCE_MS[step], 60_000):
         now = after_boot(after_status(now, status, at_ms), None if step is Step.ASKED else "1.0", "1.1", at_ms)
-    assert after_silence(now, now.since_ms, 1000 + PATIENCE_MS[step]).step is Step.FAILED
+    assert after_silence(now, now.since_ms, 1000 + PATIENCE_MS[step], 1000).step is Step.FAILED
 
 
 def test_a_download_may_take_long_as_long_as_it_goes_on():
     assert after_status(at(Step.DOWNLOADING), "Downloading", 5000).since_ms == 5000
 
 
+def test_a_download_does_not_go_on_for_ever():
+    now = at(Step.DOWNLOADING, asked_ms=1000)
+    for at_ms in range(2000, 1000 + LONGEST_DOWNLOAD_MS, 60_000):
+        now = after_status(now, "Downloading", at_ms)
+        assert after_silence(now, now.since_ms, at_ms, now.asked_ms) == now
+    given_up = after_silence(now, now.since_ms, 1000 + LONGEST_DOWNLOAD_MS, now.asked_ms)
+    assert given_up.step is Step.FAILED and "6 hours" in str(given_up.why)
+
+
 def test_a_charger_gets_a_second_chance_and_no_third():
     later = 2000 + PATIENCE_MS[Step.RESTARTED]
     first = after_boot(at(Step.DOWNLOADING, requests=1), "1.0", "1.1", 2000)
     last = after_boot(at(Step.DOWNLOADING, requests=MOST_REQUESTS), "1.0", "1.1", 2000)
-    assert after_silence(first, 2000, later - 1).step is Step.RESTARTED
-    assert after_silence(first, 2000, later).step is Step.WAITING
-    assert after_silence(last, 2000, later).step is Step.FAILED
-    assert "restarted" in str(after_silence(last, 2000, later).why)
+    assert after_silence(first, 2000, later - 1, 1000).step is Step.RESTARTED
+    assert after_silence(first, 2000, later, 1000).step is Step.WAITING
+    assert after_silence(last, 2000, later, 1000).step is Step.FAILED
+    assert "restarted" in str(after_silence(last, 2000, later, 1000).why)
 
 
 @pytest.mark.parametrize("status", ["Downloading", "Downloaded", "Installing"])
@@ -132,7 +142,7 @@ def test_a_boot_that_was_only_a_new_connection_costs_nothing(status):
     """Many chargers send a BootNotification whenever they connect, and their download goes on."""
     now = after_status(after_boot(at(Step.DOWNLOADING), "1.0", "1.1", 2000), status, 3000)
     assert now.step.value == status.lower()
-    assert after_silence(now, 3000, 3000 + PATIENCE_MS[Step.RESTARTED]).step is now.step
+    assert after_silence(now, 3000, 3000 + PATIENCE_MS[Step.RESTARTED], 1000).step is now.step
 
 
 @pytest.mark.parametrize(
@@ -160,14 +170,14 @@ def test_looking_changes_nothing_for_those_who_do_not_wait(step):
 @pytest.mark.parametrize("step", [step for step in UNDER_WAY if step is not Step.RESTARTED])
 def test_silence_is_a_failure_after_a_while(step):
     patience = PATIENCE_MS[step]
-    assert after_silence(at(step), 1000, 1000 + patience - 1).step is step
-    given_up = after_silence(at(step), 1000, 1000 + patience)
+    assert after_silence(at(step), 1000, 1000 + patience - 1, 1000).step is step
+    given_up = after_silence(at(step), 1000, 1000 + patience, 1000)
     assert given_up.step is Step.FAILED and "may still" in str(given_up.why)
 
 
 @pytest.mark.parametrize("step", [step for step in Step if not step.is_under_way])
 def test_who_is_not_at_it_may_be_silent(step):
-    assert after_silence(at(step), 1000, 10**12).step is step
+    assert after_silence(at(step), 1000, 10**12, 1000).step is step
 
 
 @given(
@@ -190,7 +200,7 @@ def test_who_may_be_flashing_is_not_asked_again(heard):
         elif kind == "boot":
             now = after_boot(before, what, "1.1", at_ms)
         else:
-            now = after_silence(before, before.since_ms, at_ms + 10**9)
+            now = after_silence(before, before.since_ms, at_ms + 10**9, 1000)
         if now.step is Step.WAITING and before.step is not Step.WAITING:
             is_refused = kind == "status" and what == "DownloadFailed"
             assert is_refused or (kind == "silence" and before.step is Step.RESTARTED)

@@ -24,6 +24,7 @@ CREATE TABLE rollout_charger (
   place           INTEGER NOT NULL,   -- in the order in which they are asked
   step            TEXT NOT NULL,      -- domain/rollouts.py, Step
   since_wall_ms   INTEGER NOT NULL,
+  asked_wall_ms   INTEGER NOT NULL DEFAULT 0,
   requests        INTEGER NOT NULL DEFAULT 0,
   version_before  TEXT,
   version         TEXT,
