@@ -41,7 +41,8 @@ def stillness(seed: int, wall_seconds: Callable[[], float]) -> Iterator[None]:
     time.time = wall_seconds  # noqa: TID251
     asyncio.BaseProtocol.__hash__ = _hash_by_first_use()
     gc.collect()
-    gc.freeze()
+    if not was_frozen:  # else what is there now, the loop above all, would be kept for ever
+        gc.freeze()
     gc.disable()
     try:
         yield
