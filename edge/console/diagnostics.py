@@ -93,7 +93,7 @@ class DiagnosticsCommands:
         def look(db: Connection) -> tuple[Collection | None, list[Part]]:
             return collecting.load(db, no), collecting.parts(db, no)
 
-        one, parts = await self._write(look)
+        one, parts = await self._store.look(look)
         if one is None or not parts:
             raise CommandError("failed", f"D{no} is not there any more.", "Try again.")
         return one, parts[0]

@@ -138,7 +138,9 @@ class Yard:
 
         def set_all(db):
             for part in rollouts.parts(db, int(name[1:])):
-                rollouts.set_progress(db, int(name[1:]), part.charger_no, Progress(step, moment().wall_ms, 1, "1.0"))
+                now_ms = moment().wall_ms
+                progress = Progress(step, now_ms, 1, "1.0", asked_ms=now_ms)
+                rollouts.set_progress(db, int(name[1:]), part.charger_no, progress)
 
         await self.store.write(set_all)
         self.service.wake()
@@ -193,3 +195,6 @@ class Watched:
         if self.fails(unit):
             raise CommitFailed("disk I/O error")
         return await self.store.write(unit)
+
+    def look(self, unit):
+        return self.store.look(unit)
