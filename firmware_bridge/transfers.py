@@ -1,4 +1,4 @@
-"""How far each charger is with its file: what has gone over the wire, by ticket. In memory: it is for people."""
+"""How far each charger is with its file: what has gone over the wire, by ticket, since the bridge was started."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

@@ -70,6 +70,10 @@ class Progress:
     """When it was asked last."""
 
 
+FETCHES = frozenset({Step.ASKED, Step.RESTARTED, Step.DOWNLOADING})
+"""Steps in which it may be fetching the file."""
+SIGN_EVERY_MS = 60_000
+"""A download that goes on is noted so often."""
 NO_DOWNLOAD = "it could not download the file"
 _FORWARD = (Step.ASKED, Step.RESTARTED, Step.DOWNLOADING, Step.DOWNLOADED, Step.INSTALLING)
 _OF_STATUS = {
@@ -124,6 +128,19 @@ def after_boot(progress: Progress, version: str | None, wanted: str | None, at_m
     if progress.step in {Step.ASKED, Step.DOWNLOADING} and before is not None:
         return _with(progress, Step.RESTARTED, at_ms, f"it restarted in the midst of it, with {version}")
     return progress  # some restart before they install; and nobody knows whether this is the old one
+
+
+def after_taking(progress: Progress, at_ms: int, *, is_whole: bool, is_more: bool) -> Progress:
+    """After a look at what the bridge has sent it: all of the file, or more than before.
+
+    Who has all of it may be flashing, also when it says nothing, or comes back with a BootNotification.
+    """
+    if progress.step not in FETCHES:
+        return progress
+    if is_whole:
+        return _with(progress, Step.DOWNLOADED, at_ms)
+    is_noted = progress.step is Step.DOWNLOADING and at_ms - progress.since_ms < SIGN_EVERY_MS
+    return _with(progress, Step.DOWNLOADING, at_ms) if is_more and not is_noted else progress
 
 
 def after_look(progress: Progress, version: str | None, wanted: str | None, at_ms: int) -> Progress:

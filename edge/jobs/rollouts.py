@@ -6,7 +6,7 @@ keeps nothing of its own, so that a restart goes on where the last commit was.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
@@ -29,6 +29,7 @@ from edge.domain.rollouts import (
     Wish,
     after_look,
     after_silence,
+    after_taking,
     from_json,
     is_over,
     next_to_ask,
@@ -40,6 +41,7 @@ from edge.jobs.outcome import NoFile, end
 from edge.jobs.patience import Patience
 from edge.jobs.reached import Reached, host
 from edge.jobs.refusals import VERDICTS, is_it_running
+from edge.jobs.taken import Taken, Took
 from edge.store import Connection, charger_clocks, connectors, fleet, orders, rollouts
 from edge.store.db import CommitFailed, Store
 from edge.store.exchange import Moment
@@ -84,6 +86,7 @@ class Rollouts:
         self._moment = moment
         self._on_change = on_change
         self._patience = Patience()
+        self._taken = Taken()
         self._wake = asyncio.Event()
 
     def wake(self) -> None:
@@ -208,7 +211,9 @@ class Rollouts:
         self, rollout: Rollout, wish: Wish, bridge: Bridge
     ) -> tuple[list[tuple[Member, Part]], str | None]:
         """All as they are now, and what hinders the bridge; tickets that nobody needs any more are taken back."""
-        members = await self._store.write(partial(self._members, rollout_no=rollout.no, wanted=wish.version))
+        parts = await self._store.look(partial(rollouts.parts, rollout_no=rollout.no))
+        taken = await self._taken.look(rollout.no, parts, bridge)
+        members = await self._store.write(lambda db: self._members(db, rollout.no, wish.version, taken))
         for _, part in members:
             if part.ticket is None or part.progress.step.is_under_way:
                 continue
@@ -219,7 +224,9 @@ class Rollouts:
             )
         return members, None
 
-    def _members(self, db: Connection, rollout_no: int, wanted: str | None) -> list[tuple[Member, Part]]:
+    def _members(
+        self, db: Connection, rollout_no: int, wanted: str | None, taken: Mapping[ChargerNo, Took]
+    ) -> list[tuple[Member, Part]]:
         """Who has been silent for too long is given up, and who runs the new firmware has it."""
         found, at = [], self._moment()
         now_ms = at.wall_ms
@@ -227,9 +234,11 @@ class Rollouts:
         for part in rollouts.parts(db, rollout_no):
             charger = connectors.charger_by_no(db, part.charger_no)
             version = None if charger is None else charger.firmware
-            before = part.progress
-            since_ms, asked_ms = (self._patience.since(ms, at) for ms in (before.since_ms, before.asked_ms))
-            progress = after_look(after_silence(before, since_ms, now_ms, asked_ms), version, wanted, now_ms)
+            before = progress = part.progress
+            if (took := taken.get(part.charger_no)) is not None:
+                progress = after_taking(progress, now_ms, is_whole=took.is_whole, is_more=took.is_more)
+            since_ms, asked_ms = (self._patience.since(ms, at) for ms in (progress.since_ms, progress.asked_ms))
+            progress = after_look(after_silence(progress, since_ms, now_ms, asked_ms), version, wanted, now_ms)
             is_gone = charger is None or charger.state == connectors.RETIRED
             if progress.step is Step.WAITING and (is_aborted or is_gone):  # also for its second chance
                 why = "it is not served here any more" if is_gone else progress.why
@@ -348,6 +357,7 @@ class Rollouts:
         now_ms = self._moment().wall_ms
         state, why = await self._store.write(lambda db: end(db, rollout.no, no_file, now_ms))
         unwanted = await self._store.look(partial(rollouts.unwanted_fetch, rollout_no=rollout.no))
+        self._taken.forget(rollout.no)
         log.info("rollout_ended", rollout=rollout.name, state=state, why=why)
         if unwanted is not None:
             await cancel(Bridge(self._config().firmware_bridge.socket), unwanted)

@@ -7,9 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.domain.rollouts import (
+    FETCHES,
     LONGEST_DOWNLOAD_MS,
     MOST_REQUESTS,
     PATIENCE_MS,
+    SIGN_EVERY_MS,
     Member,
     Policy,
     Progress,
@@ -20,6 +22,7 @@ from edge.domain.rollouts import (
     after_look,
     after_silence,
     after_status,
+    after_taking,
     as_json,
     combined,
     from_json,
@@ -125,6 +128,28 @@ def test_a_download_does_not_go_on_for_ever():
         assert after_silence(now, now.since_ms, at_ms, now.asked_ms) == now
     given_up = after_silence(now, now.since_ms, 1000 + LONGEST_DOWNLOAD_MS, now.asked_ms)
     assert given_up.step is Step.FAILED and "6 hours" in str(given_up.why)
+
+
+@pytest.mark.parametrize("step", [Step.ASKED, Step.RESTARTED, Step.DOWNLOADING])
+def test_who_has_taken_the_whole_file_may_be_flashing_whatever_it_says(step):
+    now = after_taking(at(step), 2000, is_whole=True, is_more=False)
+    assert (now.step, now.since_ms) == (Step.DOWNLOADED, 2000)
+    again = after_boot(now, "1.0", "1.1", 3000)
+    assert after_silence(again, again.since_ms, 2000 + PATIENCE_MS[Step.DOWNLOADED], 1000).step is Step.FAILED
+
+
+def test_who_takes_it_in_silence_is_downloading():
+    for step in (Step.ASKED, Step.RESTARTED):
+        assert after_taking(at(step), 2000, is_whole=False, is_more=True).step is Step.DOWNLOADING
+        assert after_taking(at(step), 2000, is_whole=False, is_more=False) == at(step)
+    now = at(Step.DOWNLOADING)
+    assert after_taking(now, 2000, is_whole=False, is_more=True) == now  # noted a second ago
+    assert after_taking(now, 1000 + SIGN_EVERY_MS, is_whole=False, is_more=True).since_ms == 1000 + SIGN_EVERY_MS
+
+
+@pytest.mark.parametrize("step", [step for step in Step if step not in FETCHES])
+def test_what_was_taken_changes_nothing_for_others(step):
+    assert after_taking(at(step), 2000, is_whole=True, is_more=True) == at(step)
 
 
 def test_a_charger_gets_a_second_chance_and_no_third():

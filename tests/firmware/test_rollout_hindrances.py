@@ -45,7 +45,7 @@ async def watched(folder):
 @pytest.fixture
 async def yard(folder, watched, monkeypatch):
     monkeypatch.setattr(jobs, "EVERY", 0.1)
-    bridge = Scripted({"fetch": STORED, "fetched": STORED, "serve": TICKET})
+    bridge = Scripted({"fetch": STORED, "fetched": STORED, "serve": TICKET, "served": TICKET})
     config = Config(
         site=SiteSettings(id="s", name="S", timezone="Europe/Berlin"),
         listeners=(),

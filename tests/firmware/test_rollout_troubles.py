@@ -104,7 +104,7 @@ async def test_who_says_nothing_has_it_when_it_boots_with_it(folder):
 
 
 async def test_who_is_never_heard_again_is_given_up_and_nobody_follows(folder, monkeypatch):
-    monkeypatch.setitem(PATIENCE_MS, Step.ASKED, 1500)
+    monkeypatch.setitem(PATIENCE_MS, Step.DOWNLOADED, 1500)
     internet = Internet({"new.bin": image("1.1")})
     habits = {"CP-01": Habits(says_anything=False, is_never_heard_again=True)}
     async with yard(folder, internet, habits=habits) as (site, boxes):
@@ -124,6 +124,18 @@ async def test_who_restarts_midway_gets_a_second_chance_and_no_third(folder, mon
         await begin(site, internet)
         assert (await over(site))["state"] == state
         assert asked(boxes) == [2]
+
+
+async def test_who_has_the_whole_file_and_says_only_that_it_has_started_may_be_flashing(folder, monkeypatch):
+    monkeypatch.setitem(PATIENCE_MS, Step.RESTARTED, 200)
+    monkeypatch.setitem(PATIENCE_MS, Step.DOWNLOADED, 2000)
+    internet = Internet({"new.bin": image("1.1")})
+    habits = {"CP-01": Habits(says_anything=False, keeps_old=True)}
+    async with yard(folder, internet, chargers=ONE, habits=habits) as (site, boxes):
+        await begin(site, internet)
+        ended = await over(site)
+        assert ended["state"] == "failed" and "may still be at it" in ended["chargers"][0]["why"]
+        assert asked(boxes) == [1]
 
 
 async def test_who_has_got_it_otherwise_meanwhile_is_not_asked(folder):
