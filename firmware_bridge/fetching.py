@@ -23,14 +23,13 @@ from firmware_bridge import disk, sources
 from firmware_bridge.disk import on_disk, utc_now
 from firmware_bridge.errors import Busy, Changed, NoRoom, Refused, Unknown, Unreachable, Unusable
 from firmware_bridge.files import BLOCK_BYTES, Digests, Files, Hashing, Stored
+from firmware_bridge.patience import Patience
 from firmware_bridge.reach import Open, Opened, Reach
 from firmware_bridge.signatures import Signature, Trust
 
 AT_ONCE = 2
 MOST_UNFINISHED, MOST_REMEMBERED = 20, 200
 FIRST_PAUSE, LONGEST_PAUSE = 2.0, 300.0
-LAST_CHANCE = 600.0
-"""Seconds for an attempt, however long it has been tried: the gateway may have been without power."""
 SYNC_EVERY_BYTES = 8 * 2**20
 FRESH_FOR = timedelta(minutes=10)
 """A file that was fetched so long ago is asked for again: there may be another under the same URL."""
@@ -237,22 +236,22 @@ class Fetches:
             self._wake.set()  # it may have been asked for again since it was cancelled
 
     async def _until_done(self, fetch_id: str) -> None:
-        give_up_at = datetime.fromisoformat(self.get(fetch_id).asked_at) + self._caps.longest
+        patience = Patience(self.get(fetch_id).asked_at, self._caps.longest)
         pause = FIRST_PAUSE
         while True:
             before = self.came(fetch_id)
             try:
-                async with asyncio.timeout(max(LAST_CHANCE, (give_up_at - utc_now()).total_seconds())) as deadline:
+                async with asyncio.timeout(patience.attempt_s) as deadline:
                     return await self._once(fetch_id)
             except TimeoutError:
                 if not deadline.expired():
                     raise
-                raise Unusable(f"Given up after {self._caps.longest}: it was still coming.") from None
+                raise Unusable(f"Given up after {patience.longest}: it was still coming.") from None
             except (Unreachable, NoRoom) as error:
                 if isinstance(error, Changed):
                     self._keep(replace(self.get(fetch_id), synced=0, validator=None))
-                if utc_now() > give_up_at:
-                    raise Unusable(f"Given up after {self._caps.longest}: {error}") from error
+                if patience.is_over:
+                    raise Unusable(f"Given up after {patience.longest}: {error}") from error
                 self._keep(replace(self.get(fetch_id), state=State.WAITING, error=str(error), code=error.code))
                 log.info("fetch_interrupted", fetch=fetch_id, why=str(error), bytes=self.came(fetch_id))
             pause = FIRST_PAUSE if self.came(fetch_id) > before else min(2 * pause, LONGEST_PAUSE)

@@ -24,6 +24,7 @@ from firmware_bridge.arriving import Left
 from firmware_bridge.disk import on_disk, utc_now
 from firmware_bridge.errors import NoRoom, Refused, Unknown, Unreachable, Unusable
 from firmware_bridge.files import SPARE_BYTES
+from firmware_bridge.patience import Patience
 from firmware_bridge.reach import CHUNK_BYTES, Parcel, Reach, Send
 from firmware_bridge.uploads import Uploads
 
@@ -31,8 +32,6 @@ AT_ONCE = 1
 MOST_UNFINISHED = 20
 FIRST_PAUSE, LONGEST_PAUSE = 2.0, 900.0
 """Seconds between two attempts, each of which sends the archive from its start."""
-LEAST_SECONDS = 3600.0
-"""For the last attempt, too."""
 REMEMBERED_FOR = timedelta(days=7)
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
@@ -195,15 +194,15 @@ class Forwards:
             self._wake.set()  # it may have been asked for again since it was cancelled
 
     async def _until_done(self, forward_id: str) -> None:
-        give_up_at = datetime.fromisoformat(self.get(forward_id).asked_at) + self._longest
+        patience = Patience(self.get(forward_id).asked_at, self._longest)
         pause = FIRST_PAUSE
         while True:
             try:
                 async with self._slots:
-                    return await self._once(forward_id, give_up_at)
+                    return await self._once(forward_id, patience)
             except (Unreachable, NoRoom) as error:
-                if utc_now() > give_up_at:
-                    hours = self._longest / timedelta(hours=1)
+                if patience.is_over:
+                    hours = patience.longest / timedelta(hours=1)
                     raise Unusable(f"Given up after {hours:.0f} hours: {error}") from error
                 waiting = replace(self.get(forward_id), state=State.WAITING, error=str(error), code=error.code)
                 self._keep(waiting)
@@ -212,7 +211,7 @@ class Forwards:
             await asyncio.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE)
 
-    async def _once(self, forward_id: str, give_up_at: datetime) -> None:
+    async def _once(self, forward_id: str, patience: Patience) -> None:
         """One attempt."""
         if self.get(forward_id).size is None:
             await self._pack(self._keep(replace(self.get(forward_id), state=State.PACKING)))
@@ -220,7 +219,7 @@ class Forwards:
         target, size = sources.parse(forward.asked.location), forward.size or 0
         parcel = Parcel(sources.clean_name(forward.asked.name), size, lambda: self._pieces(forward_id))
         try:
-            async with asyncio.timeout(max((give_up_at - utc_now()).total_seconds(), LEAST_SECONDS)):
+            async with asyncio.timeout(patience.attempt_s):
                 await self._protocols[target.scheme](target, self._reach, parcel)
         except TimeoutError:
             raise Unreachable(f"{target.shown} takes the archive too slowly.") from None

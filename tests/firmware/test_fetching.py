@@ -13,7 +13,7 @@ import pytest
 from aiohttp import web
 
 from firmware_bridge import bridge as of_bridge
-from firmware_bridge import disk, fetching, http_source, sources
+from firmware_bridge import disk, fetching, http_source, patience, sources
 from firmware_bridge.api import Bridge, BridgeRefused, BridgeUnreachable
 from firmware_bridge.errors import Changed, Unreachable
 from firmware_bridge.fetching import Wanted
@@ -203,10 +203,18 @@ async def test_what_is_not_the_file_is_not_kept(folder, soon):
         assert good.state == "stored"
 
 
+async def test_a_gateway_that_was_without_power_for_long_has_had_no_chance_yet(folder, soon, monkeypatch):
+    monkeypatch.setattr(of_bridge, "LONGEST_FETCH", timedelta(0))
+    internet = Internet({"a.bin": CONTENT}, breaks_after=[60_000])
+    async with internet.running(), bridge(settings(folder)):
+        client = Bridge(folder / "firmware.sock")
+        assert (await ended(client, (await client.fetch(internet.url("a.bin"))).id)).state == "stored"
+
+
 async def test_what_comes_for_too_long_is_given_up(folder, soon, monkeypatch):
     """A server that sends a little at a time is never silent."""
     monkeypatch.setattr(of_bridge, "LONGEST_FETCH", timedelta(seconds=0.5))
-    monkeypatch.setattr(fetching, "LAST_CHANCE", 0.0)
+    monkeypatch.setattr(patience, "LEAST_SECONDS", 0.0)
     internet = Internet({"a.bin": CONTENT}, seconds_a_piece=0.2)
     async with internet.running(), bridge(settings(folder)):
         assert "Given up" in await refused(Bridge(folder / "firmware.sock"), internet.url("a.bin"))

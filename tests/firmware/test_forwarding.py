@@ -15,7 +15,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from firmware_bridge import archives, disk, forwarding
+from firmware_bridge import archives, disk, forwarding, patience
 from firmware_bridge.api import Bridge, BridgeRefused
 from firmware_bridge.disk import utc_now
 from tests.firmware.depot import eventually, reopened
@@ -270,9 +270,17 @@ async def test_what_may_be_otherwise_later_is_sent_again(depot, cloud, status):
     assert len(cloud.asked) == 2
 
 
-async def test_after_so_long_it_is_given_up(depot, cloud, monkeypatch):
+async def test_who_was_without_power_for_so_long_tries_all_the_same(depot, cloud, monkeypatch):
     monkeypatch.setattr(depot.bridge._forwards, "_longest", forwarding.timedelta(0))
     cloud.says = [503]
+    async with cloud.running():
+        await sent(depot.asks, f"{cloud.url}a.zip", "a.zip", [], MANIFEST)
+
+
+async def test_after_so_long_it_is_given_up(depot, cloud, monkeypatch):
+    monkeypatch.setattr(depot.bridge._forwards, "_longest", forwarding.timedelta(0))
+    monkeypatch.setattr(patience, "LEAST_SECONDS", 0.3)
+    cloud.says = [503] * 1000
     async with cloud.running():
         now = await ended(depot.asks, (await depot.asks.forward(f"{cloud.url}a.zip", "a.zip", [], MANIFEST)).id)
     assert now.state == "failed" and "Given up after 0 hours" in now.error and "503" in now.error
