@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from edge.jobs import rollouts
 from firmware_bridge import fetching, forwarding
 from tests.scenarios.site import short_folder
 
@@ -13,6 +14,12 @@ from tests.scenarios.site import short_folder
 def folder() -> Iterator[Path]:
     with short_folder() as path:
         yield path
+
+
+@pytest.fixture(autouse=True)
+def often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A rollout goes on as soon as something has happened, in the bridge as well."""
+    monkeypatch.setattr(rollouts, "EVERY", 0.2)
 
 
 @pytest.fixture

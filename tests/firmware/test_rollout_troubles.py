@@ -8,7 +8,6 @@ from simulators.csms import Csms
 from simulators.updating import Habits, image
 
 from edge.domain.rollouts import PATIENCE_MS, Step
-from edge.jobs import rollouts
 from firmware_bridge import disk
 from firmware_bridge.api import Bridge
 from tests.firmware.bridge_process import BridgeProcess
@@ -33,12 +32,6 @@ LARGE = image("1.1", 16_000_000)
 WAVE = 4
 """As many as the bridge serves to one address: here all chargers have the same."""
 PERSISTENT = Habits(attempts=400, holds_at=100_000)
-
-
-@pytest.fixture(autouse=True)
-def often(monkeypatch):
-    """The daemon looks several times a second."""
-    monkeypatch.setattr(rollouts, "EVERY", 0.2)
 
 
 async def begin(site: Site, internet: Internet, **others) -> None:
