@@ -69,8 +69,8 @@ class Collections:
         self._on_change = on_change
         self._wake = asyncio.Event()
         self._patience = Patience()
-        self._came: dict[str, int] = {}
-        """Bytes that had come at the last look, by ticket."""
+        self._came: dict[str, tuple[int, int]] = {}
+        """By ticket, the bytes that had come at the last look, and since when it is no more, by the monotonic clock."""
 
     def wake(self) -> None:
         """There is a new one, or a charger has said something of one."""
@@ -223,10 +223,15 @@ class Collections:
                 log.info("ticket_gone", collection=one.name, charger=part.charger, why=str(error))
                 await self._failed(one, part, "it can leave nothing more: the time for it is over")
                 return
-            whole_ms = max((_ms(file.at) for file in received.files if file.is_whole), default=None)
-            if received.ticket.bytes > self._came.get(part.ticket, 0):
-                heard_ms = self._now_ms()
-            self._came[part.ticket] = received.ticket.bytes
+            now, came = self._moment(), received.ticket.bytes
+            before, since_ms = self._came.get(part.ticket, (0, now.mono_ms))
+            if came > before:
+                heard_ms = now.wall_ms
+            if came != before:
+                since_ms = now.mono_ms
+            self._came[part.ticket] = came, since_ms
+            if any(file.is_whole for file in received.files):  # the bridge's clock need not be ours
+                whole_ms = now.wall_ms - (now.mono_ms - since_ms)
         at = self._moment()
         silent_since_ms = self._patience.since(part.progress.since_ms, at)
         after = after_file(part.progress, whole_ms, heard_ms, silent_since_ms, at.wall_ms)
@@ -334,10 +339,6 @@ def _first(group: ExceptionGroup[E]) -> E:
     """What went wrong, where several may have at once."""
     error = group.exceptions[0]
     return _first(error) if isinstance(error, ExceptionGroup) else error
-
-
-def _ms(at: str) -> int:
-    return round(datetime.fromisoformat(at).timestamp() * 1000)
 
 
 def by_its_clock(wall_ms: int | None, ahead_ms: int) -> datetime | None:

@@ -8,6 +8,7 @@ import json
 import os
 import zipfile
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 
 import aiohttp
@@ -21,7 +22,9 @@ from edge.domain import collecting
 from edge.jobs import collections
 from edge.store import collecting as collecting_store
 from edge.store.db import CommitFailed
+from firmware_bridge import arriving
 from firmware_bridge import bridge as of_bridge
+from firmware_bridge.disk import utc_now
 from tests.firmware.bridge_process import BridgeProcess
 from tests.firmware.yard import THREE, Internet, bridge, connected, requests, settings, site_beside, yard
 from tests.scenarios.site import IDENTITY
@@ -145,6 +148,16 @@ async def test_what_the_controller_has_seen_is_in_the_archive_without_secrets(fo
         assert own_log(archive, "queue") == []
         uploads = folder / "bridge" / "uploads"
         await until(lambda: not list(uploads.rglob("0*")))
+
+
+async def test_the_bridge_may_have_another_time_than_the_daemon(folder, monkeypatch):
+    """Of a gateway without NTP the daemon knows the time from the CSMS, the bridge does not."""
+    monkeypatch.setattr(arriving, "utc_now", lambda: utc_now() + timedelta(hours=1))
+    inbox = Inbox()
+    async with Csms() as csms, inbox.running(), yard(folder, Internet(), csms_url=csms.url, chargers=THREE[:1]):
+        await csms.wait_registered(IDENTITY)
+        await csms.call(IDENTITY, "GetDiagnostics", {"location": inbox.url("all.zip")})
+        await csms.wait_for(lambda: statuses(csms)[-1:] == ["Uploaded"], timeout_s=20)
 
 
 async def test_chargers_that_know_only_the_security_extension_are_asked_by_it(folder):
